@@ -39,7 +39,7 @@ class DataConfig:
     folds: int = setting(0, "also number the groups 0..k-1 for cross-validation; 0: no folds", low=0, high=100)
     split_seed: int = setting(0, "seed of the split", low=0)
     near_duplicate_bits: int = setting(
-        6, "images whose 256-bit perceptual hashes differ in at most this many bits form one group", low=0, high=32
+        32, "images whose 256-bit perceptual hashes differ in at most this many bits form one group", low=0, high=64
     )
     max_pixels: int = setting(64_000_000, "an image with more pixels is not decoded", low=1)
     csv_path: str = setting("path", "folder: column of a .csv that holds the image's path")
@@ -89,6 +89,11 @@ class AugmentConfig:
     blur: float = setting(0.0, "Gaussian blur, sigma 0.3 to 1.5 pixels", low=0, high=1)
     noise: float = setting(0.0, "Gaussian noise, deviation 0.01 to 0.05 of the range", low=0, high=1)
 
+    def is_none(self) -> bool:
+        """True if no image is ever changed."""
+        chances = (self.flip, self.crop, self.rotate, self.color, self.jpeg, self.webp, self.downscale, self.blur, self.noise)
+        return not any(chances)
+
 
 @dataclass
 class TrainerConfig:
@@ -120,7 +125,7 @@ class TrainerConfig:
 class RuntimeConfig:
     """The machine. Changes speed, not what is computed, but for the last digits."""
 
-    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps; auto: CUDA when there is one, then CPU")
+    device: str = setting("auto", "where networks run; auto: CUDA when there is one, else CPU", choices=("auto", "cpu", "cuda", "mps"))
     precision: str = setting("auto", "auto: bf16 where the machine and the model gain from it, else fp32", choices=("auto", "fp32", "bf16", "fp16"))
     workers: int = setting(-1, "processes that decode images; -1: one a core, up to 8", low=-1, high=256)
     channels_last: bool = setting(True, "lay images out with the channels last")
@@ -159,7 +164,7 @@ class TrainConfig:
 class EvalConfig:
     """Measure a bundle on a split of a data set: metrics with intervals, predictions and a report."""
 
-    name: str = setting("${data.name}", "name of the run; outputs/eval/<name>/<time> is its folder")
+    name: str = setting("${oc.select:data.name,bundle}", "name of the run; outputs/eval/<name>/<time> is its folder")
     bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
     data: DataConfig | None = None
     split: str = setting("test", "split to measure on", choices=("val", "test"))
@@ -208,6 +213,8 @@ def _check_value(key: str, value: Any, item: Field) -> None:
     about = item.metadata
     if value == "???":
         raise UserError(f"{key} is not set")
+    if item.name == "name" and (value in ("", ".", "..") or "/" in value or "\\" in value):
+        raise UserError(f"{key}={value} has to be the plain name of a folder")
     choices, low, high = about.get("choices"), about.get("low"), about.get("high")
     if choices and value not in choices:
         raise UserError(f"{key}={value} is not one of the choices: {', '.join(choices)}")

@@ -1,6 +1,7 @@
 """What a user can mend, told apart from what only we can mend."""
 
 EXIT_OK = 0
+EXIT_BUG = 1  # an error that is ours; the traceback says where
 EXIT_USER_ERROR = 2  # a wrong setting, a missing file: the message says what to do
 EXIT_PARTIAL = 3  # the work is done, but some images could not be used; they are listed
 EXIT_INTERRUPTED = 130  # Ctrl-C

@@ -1,0 +1,141 @@
+"""The front door: finds the command, sorts its arguments, runs it through Hydra and words what goes wrong.
+
+Imports neither torch nor, before a command needs it, Hydra: `dfd --help` answers at once.
+"""
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from dfd import __version__, cli_completion, cli_help
+from dfd.cli_arguments import Request, parse
+from dfd.cli_commands import COMMANDS, Command, find_command
+from dfd.cli_settings import nearest
+from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, UserError
+
+EXIT_CLOSED_PIPE = 141  # what a shell reports of a program that ended because nobody read its output
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one `dfd` command line; returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = EXIT_CLOSED_PIPE
+    if code == EXIT_CLOSED_PIPE:  # as in `dfd train --help | head`; Python would complain as it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _reader_has_gone() -> bool:
+    """Whether a broken pipe is that of our output, not one to a process of ours."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return True
+    return False
+
+
+def _dispatch(arguments: list[str]) -> int:
+    match arguments:
+        case [] | ["-h" | "--help"]:
+            print(cli_help.overview())
+        case ["--version"]:
+            print(f"dfd {__version__}")
+        case ["--completion", shell] if shell in cli_completion.SHELLS:
+            print(cli_completion.script(shell))
+        case ["--complete", line]:
+            print("\n".join(cli_completion.complete(line)))
+        case _:
+            command = find_command(arguments)
+            if command is None:
+                return _complain("dfd", _unknown_command(arguments))
+            return _run_command(command, arguments[len(command.name.split()) :])
+    return EXIT_OK
+
+
+def _unknown_command(arguments: list[str]) -> str:
+    names = [command.name for command in COMMANDS]
+    same_start = [name for name in names if name.split()[0] == arguments[0]]
+    found = nearest(" ".join(arguments[:2]), names) or nearest(arguments[0], names)
+    meant = " or ".join(f"dfd {name}" for name in same_start) or (found and f"dfd {found}")
+    message = f"there is no command {arguments[0]!r}." + (f" Did you mean {meant}?" if meant else "")
+    return f"{message}\nCommands are: {', '.join(names)} (dfd --help)"
+
+
+def _complain(program: str, message: str) -> int:
+    print(f"{program}: {message}", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
+def _run_command(command: Command, arguments: list[str]) -> int:
+    def report(error: Exception) -> int:
+        if isinstance(error, UserError):
+            return _complain(f"dfd {command.name}", str(error))
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return EXIT_CLOSED_PIPE
+        traceback.print_exception(error)
+        return EXIT_BUG
+
+    runs: list[Path] = []
+    try:
+        request = parse(command, arguments)
+        from dfd import cli_run  # late: Hydra takes longer to import than a help page to print
+
+        with _sigterm_as_ctrl_c():
+            return cli_run.perform(request, runs, report)
+    except Exception as error:
+        return report(error)
+    except KeyboardInterrupt:
+        if not is_secondary_rank():
+            print(_farewell(command, arguments, runs), file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _farewell(command: Command, arguments: list[str], runs: list[Path]) -> str:
+    """What to say on Ctrl-C: how to go on, if there is something to go on from."""
+    if not command.resumable or not runs:
+        return "Interrupted."
+    from dfd.cli_resume import can_resume
+
+    multirun = runs[-1].parent
+def _farewell(request: Request, arguments: list[str], runs: list[Path]) -> str:
+    """What to say on Ctrl-C: how to go on, if there is something to go on from."""
+    from dfd.cli_resume import can_resume
+
+    command = request.command
+    if not command.resumable or not runs or not (request.multirun or can_resume(runs[-1])):
+        return "Interrupted."
+    words = [word for word in arguments if not word.startswith("resume=")]
+    line = f"dfd {command.name} {shlex.join([*words, 'resume=true'])}"
+    return (
+        f"Interrupted. To go on (under torchrun, with the same torchrun options): {line}"
+        if "RANK" in os.environ
+        else f"Interrupted. To go on: {line}"
+    )
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the program in the same orderly way as Ctrl-C."""
+    owner = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a forked worker process dies as it would without us
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,77 @@
+"""The table of commands. A new command is one entry here, one dataclass, one root file and one module."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dfd import config
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """One command of `dfd`."""
+
+    name: str  # as typed: "data prepare"
+    config: type  # the dataclass of its settings; the docstring is the command's summary
+    examples: tuple[str, ...]
+    paths: str | None = None  # the setting that takes the words which are not settings
+    flags: Mapping[str, str] = field(default_factory=dict)  # shorthands: {"--fid": "fid=true"}
+    resumable: bool = False  # has a setting `resume`, and run folders as in cli_resume.py
+
+    @property
+    def id(self) -> str:
+        """Name of the root file in configs/ and of the module in dfd.commands: "data_prepare"."""
+        return self.name.replace(" ", "_")
+
+    @property
+    def summary(self) -> str:
+        """One line that says what the command does."""
+        return (self.config.__doc__ or "").strip()
+
+
+COMMANDS = (
+    Command(
+        "data prepare",
+        config.PrepareConfig,
+        (
+            "dfd data prepare",
+            "dfd data prepare data=yonsei data.source=/path/to/real_and_fake_face",
+        ),
+    ),
+    Command(
+        "train",
+        config.TrainConfig,
+        (
+            "dfd train",
+            "dfd train model=densenet121",
+            "dfd train model=efficientnet_b4 data=real140k trainer.epochs=5",
+            "dfd train -m model=resnet50,densenet121 seed=0,1",
+            "dfd train resume=true",
+        ),
+        resumable=True,
+    ),
+    Command(
+        "eval",
+        config.EvalConfig,
+        (
+            "dfd eval",
+            "dfd eval bundle=outputs/train/demo-resnet50/TIME",
+            "dfd eval data=real140k",
+        ),
+    ),
+    Command(
+        "predict",
+        config.PredictConfig,
+        (
+            "dfd predict holiday.jpg photos/",
+            "dfd predict photos/ output=scores.csv",
+            "dfd predict -- -file-that-starts-with-a-dash.jpg",
+        ),
+        paths="inputs",
+    ),
+)
+
+
+def find_command(words: list[str]) -> Command | None:
+    """The command that `words` begin with; the longest name wins."""
+    found = [command for command in COMMANDS if words[: len(command.name.split())] == command.name.split()]
+    return max(found, key=lambda command: len(command.name), default=None)

@@ -1,0 +1,125 @@
+"""Runs a command through Hydra: run folders, several jobs, several ranks, and runs that are continued."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dfd import cli_resume
+from dfd.cli_arguments import Request, quoted
+from dfd.cli_commands import Command
+from dfd.cli_compose import CONFIGS, HYDRA_VERSION, checked_jobs, present_values, store_schema, typed
+from dfd.cli_errors import worded
+from dfd.cli_help import page
+from dfd.cli_settings import groups
+from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError
+
+log = logging.getLogger(__name__)
+
+
+def perform(request: Request, runs: list[Path], report: Callable[[Exception], int]) -> int:
+    """Do what the command line asks for; see `run_jobs` for `runs` and `report`. Returns the exit code."""
+    command = request.command
+    store_schema(command, request.paths)
+    with worded(request):
+        if request.show:
+            return show(request)
+        if not request.help:
+            return run_jobs(request, runs, report)
+        values = present_values(request)
+    print(page(command, groups(command, request.config_dir), values))
+    return EXIT_OK
+
+
+def show(request: Request) -> int:
+    """Hydra's --cfg, --info and --hydra-help."""
+    try:
+        call_hydra(request.command, [*request.show, *request.overrides], lambda config: None)
+    except SystemExit as end:  # Hydra's way out of some of them
+        return EXIT_USER_ERROR if end.code else EXIT_OK
+    return EXIT_OK
+
+
+def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], int]) -> int:
+    """Run the command in the folders that Hydra makes, which `runs` collects.
+
+    `report` words an error and gives its exit code. A job of a multirun that fails doesn't keep the
+    others from running. Returns the highest exit code.
+    """
+    command, overrides, codes = request.command, request.overrides, [EXIT_OK]
+
+    def task(config: DictConfig) -> None:
+        runs.append(Path(HydraConfig.get().runtime.output_dir))
+        try:
+            codes.append(_run_one(command, typed(command, config), runs[-1]))
+        except Exception as error:  # Hydra would print it in words of its own
+            codes.append(report(error))
+
+    jobs = checked_jobs(request)
+    with ExitStack() as stack:
+        if is_secondary_rank():
+            overrides = overrides + _secondary_overrides(stack.enter_context(TemporaryDirectory()))
+        elif command.resumable and any(job.resume for job in jobs):
+            overrides = overrides + _resuming_overrides(overrides, request.multirun)
+        call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
+    return max(codes)
+
+
+def _run_one(command: Command, config: Any, run: Path) -> int:
+    if not command.resumable or is_secondary_rank():
+        return _call(command, config, run)
+    if config.resume and cli_resume.is_finished(run):
+        log.info("Already finished: %s", run)
+        return EXIT_OK
+    with cli_resume.claimed(run):
+        return _call(command, config, run)
+
+
+def _call(command: Command, config: Any, run: Path) -> int:
+    return int(import_module(f"dfd.commands.{command.id}").run(config, run))
+
+
+def _resuming_overrides(overrides: list[str], multirun: bool) -> list[str]:
+    for override in overrides:
+        if override.startswith(("hydra.run.", "hydra.sweep.")):
+            raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
+    cli_resume.register()
+    return cli_resume.overrides(multirun)
+
+
+def is_secondary_rank() -> bool:
+    """Whether torchrun started this process beside rank 0, which alone writes the run folder."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
+
+
+def _secondary_overrides(folder: str) -> list[str]:
+    """No run folder, saved config or log of its own."""
+    return [
+        f"hydra.run.dir={quoted(folder)}",
+        f"hydra.sweep.dir={quoted(folder)}",
+        "hydra.output_subdir=null",
+        "hydra/job_logging=disabled",
+        "hydra/hydra_logging=disabled",
+    ]
+
+
+def call_hydra(command: Command, arguments: list[str], task: Callable[[DictConfig], None]) -> None:
+    """Run Hydra's own main with `arguments` as its command line; the errors come to us."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [argv[0], *arguments], "1"
+    try:
+        hydra.main(config_path=f"pkg://{CONFIGS}", config_name=command.id, version_base=HYDRA_VERSION)(task)()
+    finally:
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,38 @@
+"""dfd eval: bundle and manifest in, figures and report out."""
+
+from pathlib import Path
+
+import yaml
+
+from dfd.commands.data import prepared
+from dfd.commands.results import measure_split, publish
+from dfd.config import DataConfig, EvalConfig
+from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
+from dfd.models.bundle import Bundle, find, load
+from dfd.runtime import start
+
+
+def run(config: EvalConfig, out: Path) -> int:
+    """Measure the bundle on one split. Returns EXIT_PARTIAL if some images could not be read."""
+    folder = find(config.bundle)
+    bundle = load(folder)
+    runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
+    out = runtime.broadcast(out)
+    manifest = prepared(config.data or data_of(bundle), runtime)
+    if runtime.is_main:
+        newest = "" if config.bundle else " (the newest)"
+        print(f"bundle       {folder}{newest}")
+        print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
+    bundle.detector.to(runtime.device)
+    results = measure_split(bundle, manifest, config.split, config.evaluation, runtime)
+    if runtime.is_main:
+        publish(results, bundle, manifest, runtime, out)
+    return EXIT_PARTIAL if results.predictions["error"].notna().any() else EXIT_OK
+
+
+def data_of(bundle: Bundle) -> DataConfig:
+    """The data set that the bundle was trained on."""
+    try:
+        return DataConfig(**yaml.safe_load(bundle.config)["data"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise UserError(f"the bundle {bundle.name} does not say what it was trained on; name a data set, as in data=yonsei") from None

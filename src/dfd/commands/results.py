@@ -1,0 +1,120 @@
+"""What `train` and `eval` do alike: predict a split, measure, write the table, the figures and the report."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from dfd.config import EvaluationConfig
+from dfd.data.dataset import Images
+from dfd.data.manifest import Manifest
+from dfd.errors import UserError
+from dfd.evaluation.metrics import measure
+from dfd.files import write_text
+from dfd.inference.forward import compute_logits
+from dfd.inference.predictions import predictions_of, save_predictions
+from dfd.inference.timing import Timing, time_inference
+from dfd.models.bundle import SEEN_DIGITS, Bundle
+from dfd.report.page import ReportContext, write_report
+from dfd.report.table import print_metrics
+from dfd.runtime import Runtime
+
+METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A bundle's predictions on a split, and what they amount to."""
+
+    predictions: pd.DataFrame
+    metrics: dict
+
+
+def predict_split(
+    bundle: Bundle, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
+) -> pd.DataFrame:
+    """The predictions table of a split. Images that the bundle has seen are left out of any split but its own val."""
+    rows = manifest.rows(split)
+    if manifest.fingerprint != bundle.data["fingerprint"]:
+        rows = _without_seen(rows, bundle, manifest, runtime)
+    images = Images([manifest.file(path) for path in rows["path"]], bundle.preprocessing, bundle.max_pixels)
+    logits, errors = compute_logits(bundle.detector, images, settings.batch_size, runtime, f"{split} images")
+    return predictions_of(rows, logits, errors, bundle.calibration)
+
+
+def measure_split(
+    bundle: Bundle, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
+) -> Results:
+    """Predict a split and compute its figures, which say what they were obtained on."""
+    predictions = predict_split(bundle, manifest, split, settings, runtime)
+    figures = measure(predictions, bundle.calibration.threshold, settings)
+    about = {"data": manifest.name, "fingerprint": manifest.fingerprint, "split": split}
+    origin = {"bundle": bundle.name, "weights_sha256": bundle.sha256, "device": runtime.describe()}
+    return Results(predictions, {**about, **origin, **figures})
+
+
+def publish(
+    results: Results,
+    bundle: Bundle,
+    manifest: Manifest,
+    runtime: Runtime,
+    out: Path,
+    history: pd.DataFrame | None = None,
+) -> None:
+    """Write predictions, report and, last of all, metrics.json; print the table and where things are."""
+    timing = time_inference(bundle.detector, runtime)
+    metrics = {**results.metrics, "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms}}
+    save_predictions(results.predictions, out / PREDICTIONS)
+    context = ReportContext(
+        title=f"{bundle.name} on {manifest.name}",
+        metrics=metrics,
+        predictions=results.predictions,
+        data_root=manifest.root,
+        facts=_facts(bundle, manifest, results, timing),
+        history=history,
+        command="dfd " + " ".join(sys.argv[1:]),
+    )
+    write_report(out / REPORT, context)
+    write_text(out / METRICS, json.dumps(metrics, indent=1) + "\n")
+    print_metrics(Console(), metrics)
+    print(f"inference    {timing}")
+    print(f"figures      {out / METRICS}\npredictions  {out / PREDICTIONS}\nreport       {out / REPORT}")
+
+
+def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtime: Runtime) -> pd.DataFrame:
+    seen = rows["sha256"].str[:SEEN_DIGITS].isin(bundle.seen)
+    if runtime.is_main and seen.any():
+        print(f"left out     {seen.sum()} of {len(rows)} images: {bundle.name} was trained or tuned on them")
+    if seen.all():
+        raise UserError(f"{bundle.name} was trained or tuned on all {len(rows)} images of this split of {manifest.name}")
+    return rows[~seen].reset_index(drop=True)
+
+
+def _facts(bundle: Bundle, manifest: Manifest, results: Results, timing: Timing) -> dict[str, dict[str, str]]:
+    metrics, calibration = results.metrics, bundle.calibration
+    return {
+        "Measured on": {
+            "Data set": manifest.name,
+            "Split": metrics["split"],
+            "Fingerprint": manifest.fingerprint,
+            "Device": metrics["device"],
+        },
+        "Detector": {
+            "Name": bundle.name,
+            "Backbone": bundle.model.backbone,
+            "Starting weights": str(bundle.training["weights"]),
+            "Input": f"{bundle.preprocessing.size} px, {bundle.preprocessing.fit}, {bundle.preprocessing.interpolation}",
+            "Threshold": f"{calibration.threshold:.4f}, chosen on validation",
+            "Unsure band": f"{calibration.unsure_low:.4f} to {calibration.unsure_high:.4f}, chosen on validation",
+        },
+        "Training": {
+            "Data set": f"{bundle.data['name']} ({bundle.data['fingerprint']})",
+            "Images": f"{bundle.data['train']} for training, {bundle.data['val']} for validation",
+            "Time": f"{bundle.training['seconds']:.0f} s on {bundle.training['device']}",
+            "Epochs": f"{bundle.training['epochs']} ({bundle.training['steps']} steps); kept: {bundle.training['best_epoch']}",
+        },
+        "Inference": {"Time": str(timing)},
+    }

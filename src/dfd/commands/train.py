@@ -1,0 +1,95 @@
+"""dfd train: manifest in, bundle and report out."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+
+from dfd.commands.data import prepared
+from dfd.commands.results import measure_split, publish
+from dfd.config import TrainConfig
+from dfd.data.manifest import Manifest
+from dfd.errors import EXIT_OK
+from dfd.evaluation.calibration import calibrate
+from dfd.inference.forward import compute_logits
+from dfd.models.bundle import Bundle, save, seen_in, sha256_of, versions
+from dfd.models.detector import Detector, preprocessing_of
+from dfd.models.weights import build_pretrained
+from dfd.runtime import Runtime, start
+from dfd.training.checkpoint import load_best
+from dfd.training.detector_task import DetectorTask, prepare_detector
+from dfd.training.loop import Progress, fit
+from dfd.training.splits import Split, load_split
+
+
+def run(config: TrainConfig, out: Path) -> int:
+    """Train, calibrate on validation, evaluate on test. `out` is the run's folder."""
+    runtime = start(config.runtime, cpu_bf16=config.model.cpu_bf16)
+    out = runtime.broadcast(out)
+    manifest = prepared(config.data, runtime)
+    torch.manual_seed(config.seed)  # the head's first weights, or all of them
+    detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
+    prepare_detector(detector, config.model.freeze == "backbone", runtime)
+    if runtime.is_main:
+        _announce(config, manifest, origin, runtime, out)
+    train, val = (load_split(name, config, manifest, detector, runtime) for name in ("train", "val"))
+    task = DetectorTask(config, detector, train, val, runtime)
+    progress = fit(task, config.trainer, runtime, out, config.seed)
+    detector.load_state_dict(load_best(out))
+    bundle = _bundle(config, manifest, detector, origin, progress, val, runtime)
+    results = measure_split(bundle, manifest, "test", config.evaluation, runtime)
+    if runtime.is_main:
+        save(bundle, out / "bundle")
+        publish(results, bundle, manifest, runtime, out, pd.DataFrame(progress.history))
+        print(f"bundle       {out / 'bundle'}")
+    return EXIT_OK
+
+
+def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Runtime, out: Path) -> None:
+    counts = ", ".join(f"{len(manifest.rows(split))} {split}" for split in ("train", "val", "test"))
+    print(f"data         {manifest.name} {manifest.fingerprint}: {counts}")
+    print(f"model        {config.model.name}, starting from: {origin}")
+    print(f"device       {runtime.describe()}")
+    print(f"run          {out}", flush=True)
+
+
+def _bundle(
+    config: TrainConfig,
+    manifest: Manifest,
+    detector: Detector,
+    origin: str,
+    progress: Progress,
+    val: Split,
+    runtime: Runtime,
+) -> Bundle:
+    """Everything chosen here is chosen on validation."""
+    logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
+    val.fail_on(errors)
+    rows = {split: manifest.rows(split) for split in ("train", "val")}
+    return Bundle(
+        name=config.name,
+        model=replace(config.model, weights=None),  # the path means nothing elsewhere
+        detector=detector,
+        preprocessing=detector.preprocessing,
+        calibration=calibrate(logits, val.labels, config.evaluation.unsure_error),
+        max_pixels=config.data.max_pixels,
+        data={
+            "name": manifest.name,
+            "fingerprint": manifest.fingerprint,
+            **{split: len(table) for split, table in rows.items()},
+        },
+        training={
+            "weights": origin,
+            "seconds": round(progress.seconds, 1),
+            "steps": progress.step,
+            "epochs": progress.epoch,
+            "best_epoch": progress.best_epoch,
+            "device": runtime.describe(),
+        },
+        metrics={"split": "val", "n": len(val.labels), "auroc": progress.best_score},
+        config=yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True),
+        seen=seen_in(pd.concat(rows.values())),
+        versions=versions(),
+    )

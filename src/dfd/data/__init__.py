@@ -1,0 +1,1 @@
+"""From image files to a manifest, and from a manifest to batches."""

@@ -1,0 +1,136 @@
+"""From the pixels of a file to the pixels of the network: augmentation (training only) and preprocessing."""
+
+import os
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dfd.config import AugmentConfig
+from dfd.errors import UserError
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer release at import
+
+FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+MIN_SIDE = 16  # pixels; resizing down by some factors leaves nothing of a smaller image
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input. Belongs to the bundle; the same in training and in use.
+
+    `fit`: 'resize' squeezes the whole image to size x size; 'crop' takes the centre at native resolution
+    (an image smaller than that is mirrored at its borders). `mean` and `std` are for inputs in 0..1; the
+    detector applies them itself.
+    """
+
+    size: int
+    fit: str
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, image: np.ndarray, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+        """uint8 RGB [H, W, 3] to uint8 RGB [size, size, 3]; `offset` places the crop (0..1, vertical and horizontal)."""
+        if self.fit == "crop":
+            return crop_at(pad_to(image, self.size), self.size, self.size, offset)
+        if image.shape[:2] == (self.size, self.size):
+            return image
+        # PIL's filters widen when they shrink (no aliasing), which OpenCV's do not.
+        resized = Image.fromarray(image).resize((self.size, self.size), FILTERS[self.interpolation])
+        return np.asarray(resized)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
+        """Inverse of `to_dict`. Raises UserError on a missing or unknown entry."""
+        try:
+            made = cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"preprocessing is incomplete or has an unknown entry: {error}") from None
+        if made.fit not in ("resize", "crop") or made.interpolation not in FILTERS or made.size < 1:
+            raise UserError(f"preprocessing has an unknown value: {values}")
+        return made
+
+
+def pad_to(image: np.ndarray, size: int) -> np.ndarray:
+    """Mirror the borders until both sides are at least `size`."""
+    missing = [max(0, size - side) for side in image.shape[:2]]
+    if not any(missing):
+        return image
+    widths = [(short // 2, short - short // 2) for short in missing]
+    return np.pad(image, (*widths, (0, 0)), mode="symmetric")
+
+
+def crop_at(image: np.ndarray, height: int, width: int, offset: tuple[float, float]) -> np.ndarray:
+    """Cut out height x width; `offset` 0..1 goes from the top (left) to the bottom (right)."""
+    top = round(offset[0] * (image.shape[0] - height))
+    left = round(offset[1] * (image.shape[1] - width))
+    return image[top : top + height, left : left + width]
+
+
+class Augmentation:
+    """Random changes of a training image at its native resolution; a function of the image and a seed alone."""
+
+    def __init__(self, config: AugmentConfig) -> None:
+        if config.quality_low > config.quality_high:
+            raise UserError(
+                f"augment.quality_low={config.quality_low} is above augment.quality_high={config.quality_high}"
+            )
+        self._config = config
+        self._compose = _compose(config)
+
+    def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
+        """uint8 RGB [H, W, 3] to uint8 RGB [h, w, 3]. An image with a side under MIN_SIDE is left as it is."""
+        rng = np.random.default_rng(seed)
+        if min(image.shape[:2]) < MIN_SIDE:
+            return image
+        if rng.random() < self._config.crop:
+            image = _random_crop(image, self._config.crop_scale, rng)
+        # Not set_random_seed: it gives each transform the same seed, so that all of them apply or none does.
+        self._compose.set_random_state(rng, random.Random(seed))
+        return self._compose(image=np.ascontiguousarray(image))["image"]
+
+
+def _random_crop(image: np.ndarray, smallest: float, rng: np.random.Generator) -> np.ndarray:
+    """Keep a rectangle of `smallest`..1 of the area; sides vary in proportion by up to 4:3."""
+    side = np.sqrt(rng.uniform(smallest, 1.0))
+    stretch = np.sqrt(rng.uniform(3 / 4, 4 / 3))
+    height = max(1, round(image.shape[0] * min(1.0, side * stretch)))
+    width = max(1, round(image.shape[1] * min(1.0, side / stretch)))
+    return crop_at(image, height, width, (rng.random(), rng.random()))
+
+
+def _compose(config: AugmentConfig) -> Any:
+    import albumentations as A
+    import cv2
+
+    quality = (config.quality_low, config.quality_high)
+    shrink = (config.downscale_min, 0.95) if config.downscale_min < 0.95 else (config.downscale_min, config.downscale_min)
+    candidates = [
+        A.HorizontalFlip(p=config.flip),
+        # Not BORDER_REFLECT_101: with it, OpenCV 5 never returns from an image that is one pixel wide.
+        A.Rotate(limit=10, interpolation=cv2.INTER_CUBIC, border_mode=cv2.BORDER_REFLECT, p=config.rotate),
+        A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=config.color),
+        A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=config.blur),
+        A.Downscale(
+            scale_range=shrink,
+            interpolation_pair={"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR},
+            p=config.downscale,
+        ),
+        A.GaussNoise(std_range=(0.01, 0.05), p=config.noise),
+        # Encoding comes last, as it does when a picture is shared.
+        A.ImageCompression(compression_type="jpeg", quality_range=quality, p=config.jpeg),
+        A.ImageCompression(compression_type="webp", quality_range=quality, p=config.webp),
+    ]
+    return A.Compose([one for one in candidates if one.p > 0])

@@ -1,0 +1,55 @@
+"""How long a forward pass takes."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dfd.data.dataset import Batch
+from dfd.inference.forward import to_device
+from dfd.models.detector import Detector
+from dfd.runtime import Runtime
+
+WARM_UP, RUNS = 5, 30
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds an image, from pixels in memory to the logit, over `runs` runs after a warm-up."""
+
+    median_ms: float
+    p95_ms: float
+    batch_size: int
+    runs: int
+    device: str
+
+    def __str__(self) -> str:
+        return (
+            f"median {self.median_ms:.1f} ms, p95 {self.p95_ms:.1f} ms an image "
+            f"(batch size {self.batch_size}, {self.runs} runs, {self.device}; decoding not included)"
+        )
+
+
+def time_inference(detector: Detector, runtime: Runtime, batch_size: int = 1) -> Timing:
+    """Time `detector` on random pixels."""
+    size = detector.preprocessing.size
+    pixels = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
+    inputs = to_device(Batch(torch.arange(batch_size), pixels, {}), runtime)
+    detector.eval()
+    with torch.inference_mode(), runtime.autocast():
+        seconds = [_once(detector, inputs) for _ in range(WARM_UP + RUNS)][WARM_UP:]
+    milliseconds = np.array(seconds) * 1000 / batch_size
+    return Timing(
+        median_ms=float(np.median(milliseconds)),
+        p95_ms=float(np.percentile(milliseconds, 95)),
+        batch_size=batch_size,
+        runs=RUNS,
+        device=runtime.describe(),
+    )
+
+
+def _once(detector: Detector, inputs: torch.Tensor) -> float:
+    started = time.perf_counter()
+    detector(inputs).cpu()  # the copy waits for the device
+    return time.perf_counter() - started

@@ -1,0 +1,111 @@
+"""The detector: a timm backbone under one linear unit that gives the logit of 'fake'."""
+
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from dfd.config import ModelConfig
+from dfd.data.transforms import FILTERS, Preprocessing
+from dfd.errors import UserError
+
+
+class Detector(nn.Module):
+    """Images in 0..255, [N, 3, size, size], to the logit that they are fake, [N].
+
+    Normalisation is part of the network, so that training, inference and export cannot disagree on it.
+    """
+
+    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.backbone = backbone
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.num_features_out, 1))
+        nn.init.zeros_(self.head[1].bias)
+        nn.init.normal_(self.head[1].weight, std=0.01)
+        # Not in the state dict: bundle.yaml states them, and one fact has one place.
+        self.register_buffer("scale", _per_channel(preprocessing.std) * 255, persistent=False)
+        self.register_buffer("shift", _per_channel(preprocessing.mean) * 255, persistent=False)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Penultimate features [N, F]."""
+        return self.backbone((images.float() - self.shift) / self.scale)
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [N, F] to logits [N]."""
+        return self.head(features).squeeze(-1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.classify(self.features(images))
+
+
+def build(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
+    """The detector of `config` with random weights; see `models.weights` for pretrained ones."""
+    return assemble(config, create_backbone(config), preprocessing)
+
+
+def assemble(config: ModelConfig, backbone: nn.Module, preprocessing: Preprocessing) -> Detector:
+    """Set the backbone to the input size and put the head on it."""
+    _set_input_size(config, backbone, preprocessing.size)
+    return Detector(backbone, preprocessing, config.dropout)
+
+
+def create_backbone(config: ModelConfig, pretrained: bool = False) -> nn.Module:
+    """timm's model without its classifier; `num_features_out` is the width of its features."""
+    options: dict[str, Any] = {"drop_path_rate": config.drop_path} if config.drop_path > 0 else {}
+    _check_known(config.backbone)
+    try:
+        backbone = timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, **options)
+    except TypeError as error:
+        if "drop_path_rate" in str(error):
+            raise UserError(f"model.drop_path={config.drop_path}: {config.name} has no stochastic depth; accepted is 0") from None
+        raise
+    # 'num_features' is the width of the last feature map; VGG's pooled features are wider.
+    backbone.num_features_out = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return backbone
+
+
+def preprocessing_of(config: ModelConfig) -> Preprocessing:
+    """The backbone's own preprocessing, with the user's settings over it."""
+    _check_known(config.backbone)
+    own = timm.models.get_pretrained_cfg(config.backbone)
+    interpolation = config.interpolation or own.interpolation
+    if interpolation not in FILTERS:
+        interpolation = "bicubic"
+    return Preprocessing(
+        size=config.input_size or own.input_size[1],
+        fit=config.fit,
+        interpolation=interpolation,
+        mean=_triple("model.mean", config.mean or own.mean),
+        std=_triple("model.std", config.std or own.std),
+    )
+
+
+def _set_input_size(config: ModelConfig, backbone: nn.Module, size: int) -> None:
+    """Let a backbone with a fixed input size take another; convolutional ones take any."""
+    native = backbone.pretrained_cfg["input_size"][1]
+    if size == native or not backbone.pretrained_cfg.get("fixed_input_size"):
+        return
+    patch = backbone.patch_embed.patch_size[0]
+    if size % patch:
+        raise UserError(f"model.input_size={size}: {config.name} takes multiples of {patch}")
+    backbone.set_input_size(img_size=(size, size))  # resamples the position embedding
+
+
+def _check_known(name: str) -> None:
+    if not timm.is_model(name):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        raise UserError(f"model.backbone={name} is no timm model" + (f"; near: {', '.join(near)}" if near else ""))
+
+
+def _triple(key: str, values: Any) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise UserError(f"{key}={list(values)} has {len(values)} numbers; accepted are 3, for red, green and blue")
+    return tuple(float(value) for value in values)  # type: ignore[return-value]
+
+
+def _per_channel(values: tuple[float, float, float]) -> torch.Tensor:
+    return torch.tensor(values).view(1, 3, 1, 1)

@@ -1,0 +1,120 @@
+"""Figures and file names as text: shared by the page and the table on screen."""
+
+from typing import Any
+
+from dfd.evaluation.intervals import LEVEL
+
+Figure = dict[str, Any]  # {"value", "low", "high", "n", ...}, see evaluation.metrics.measure
+
+MEANINGS = {
+    "auroc": "Chance that a random fake scores higher than a random real. 0.5 is guessing.",
+    "ap": "Area under the precision–recall curve. Guessing gives the share of fakes.",
+    "eer": "Error rate at the threshold where reals and fakes are mistaken equally often. Lower is better.",
+    "tpr_at_fpr_1": "Share of fakes found at a threshold that mistakes at most 1% of reals.",
+    "tpr_at_fpr_5": "Share of fakes found at a threshold that mistakes at most 5% of reals.",
+    "accuracy": "Share of right answers at the threshold.",
+    "balanced_accuracy": "Mean of recall and specificity: accuracy if both classes were equally frequent.",
+    "precision": "Share of fakes among the images called fake. Depends on how frequent fakes are.",
+    "recall": "Share of fakes that are called fake.",
+    "specificity": "Share of reals that are called real.",
+    "f1": "Harmonic mean of precision and recall.",
+    "brier": "Mean squared distance between probability and truth. Lower is better; always saying 0.5 gives 0.25.",
+    "ece": "Mean gap between probability and share of fakes, over 15 equal bins. Lower is better.",
+}
+
+
+def printable(text: object) -> str:
+    """Any text on one line, safe to show and to encode: what cannot be printed becomes a backslash escape.
+
+    File names may hold line breaks, control characters, direction marks and halves of surrogate pairs.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def number(value: float | None) -> str:
+    """A figure with three decimals; a dash when it is unknown. Only an exact 1 or 0 is shown as one."""
+    if value is None:
+        return "–"
+    shown = f"{value:.3f}"
+    if shown == "1.000" and value < 1:
+        return "> 0.999"
+    return "< 0.001" if shown == "0.000" and value > 0 else shown
+
+
+def interval(figure: Figure) -> str:
+    """The interval's ends, or the reason why there is none."""
+    if figure["value"] is None:
+        return str(figure["reason"])
+    return f"{figure['low']:.3f} – {figure['high']:.3f}"
+
+
+def percent(value: float) -> str:
+    """A share as a percentage: no decimals from 10% to 90%, one beyond."""
+    return f"{100 * value:.{_decimals(value)}f}%"
+
+
+def percent_interval(figure: Figure) -> str:
+    """Share and interval with the same decimals, such as '79% (72% to 85%)'."""
+    ends = (figure["value"], figure["low"], figure["high"])
+    decimals = max(_decimals(end) for end in ends)
+    value, low, high = (f"{100 * end:.{decimals}f}%" for end in ends)
+    return f"{value} ({low} to {high})"
+
+
+def _decimals(share: float) -> int:
+    return 0 if 0.1 <= share <= 0.9 or share in (0, 1) else 1
+
+
+def summary(metrics: dict[str, Any]) -> list[str]:
+    """What the figures say, in sentences for a reader who does not know the terms."""
+    overall = metrics["overall"]
+    lines = []
+    if overall["auroc"]["value"] is not None:
+        times = 100 * overall["auroc"]["value"]
+        lines.append(f"Shown one fake and one real image, it scores the fake higher about {times:.0f} times in 100.")
+    if overall["recall"]["value"] is not None:
+        lines.append(f"At its threshold it calls {percent_interval(overall['recall'])} of the fakes fake.")
+    if overall["specificity"]["value"] is not None:
+        wrong = _opposite(overall["specificity"])
+        lines.append(f"It also calls {percent_interval(wrong)} of the real images fake.")
+    coverage, error = metrics["verdicts"]["coverage"], metrics["verdicts"]["error"]
+    if coverage["value"] is not None and error["value"] is not None:
+        lines.append(
+            f"With the 'unsure' verdict in use it decides on {percent_interval(coverage)} of the images, "
+            f"and {percent_interval(error)} of those verdicts are wrong."
+        )
+    return lines
+
+
+def cautions(metrics: dict[str, Any]) -> list[str]:
+    """What the figures do not say."""
+    lines = [
+        "The figures hold for images like these: the same sources, editing and compression. Generators, cameras and "
+        "re-encodings that are not in the data can do far worse.",
+        f"The {LEVEL:.0%} intervals show how much chance there is in which images were tested. They do not cover new "
+        "sources, nor another training run with another seed.",
+    ]
+    rare = fakes_among_called_fake(metrics, share=0.01)
+    if rare is not None:
+        lines.append(
+            "The rarer fakes are, the more of its alarms are false. Were 1 image in 100 fake, "
+            f"{percent(rare)} of the alarms would be right."
+        )
+    fewest = min(metrics["n_groups"].values())
+    if 0 < fewest < 30:
+        lines.append(f"Few images: the smaller class has {fewest} independent ones. Take the intervals as rough.")
+    lines.append("A verdict is a hint to look closer, not a proof.")
+    return lines
+
+
+def fakes_among_called_fake(metrics: dict[str, Any], share: float) -> float | None:
+    """The precision that recall and specificity would give if `share` of the images were fake; None if unknown."""
+    recall, specificity = metrics["overall"]["recall"]["value"], metrics["overall"]["specificity"]["value"]
+    if recall is None or specificity is None or not recall + (1 - specificity):
+        return None
+    right, wrong = recall * share, (1 - specificity) * (1 - share)
+    return float(right / (right + wrong))
+
+
+def _opposite(figure: Figure) -> Figure:
+    return {"value": 1 - figure["value"], "low": 1 - figure["high"], "high": 1 - figure["low"], "n": figure["n"]}

@@ -1,0 +1,134 @@
+"""The machine a command runs on: device, precision, ranks, seeds.
+
+Wraps accelerate's `Accelerator`, so that one process on a CPU and many under torchrun run the same code.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from dfd.config import RuntimeConfig
+from dfd.errors import UserError
+
+MAX_AUTO_WORKERS = 8  # decoding keeps up with one GPU by then; more only costs memory
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device, precision and place among the ranks of this process."""
+
+    accelerator: Accelerator
+    precision: str
+    workers: int
+    channels_last: bool
+
+    @property
+    def device(self) -> torch.device:
+        return self.accelerator.device
+
+    @property
+    def rank(self) -> int:
+        return self.accelerator.process_index
+
+    @property
+    def world(self) -> int:
+        return self.accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """True on the one rank that writes files and prints."""
+        return self.accelerator.is_main_process
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        with self.accelerator.autocast():
+            yield
+
+    def gather(self, items: list[Any]) -> list[Any]:
+        """Join the lists of all ranks, in the order of the ranks; every rank gets the whole."""
+        return gather_object(items) if self.world > 1 else items
+
+    def broadcast(self, value: Any) -> Any:
+        """The main rank's value, on every rank."""
+        if self.world == 1:
+            return value
+        box = [value]
+        broadcast_object_list(box)
+        return box[0]
+
+    def describe(self) -> str:
+        """Such as 'cpu (2 threads), bf16, 1 process'."""
+        where = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        threads = f" ({torch.get_num_threads()} threads)" if self.device.type == "cpu" else ""
+        return f"{where}{threads}, {self.precision}, {self.world} process{'es' if self.world > 1 else ''}"
+
+
+def start(config: RuntimeConfig, *, cpu_bf16: bool) -> Runtime:
+    """Claim the device and set the switches of `config`.
+
+    `cpu_bf16`: whether the model gains from bf16 on a CPU that has bf16 matrix instructions.
+    Raises UserError if the device asked for is not there.
+    """
+    device = _device(config.device)
+    precision = _precision(config.precision, device, cpu_bf16)
+    _set_switches(config)
+    # The accelerator's state is a singleton that refuses a second precision: jobs of a sweep each start afresh.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    workers = min(available_cores(), MAX_AUTO_WORKERS) if config.workers < 0 else config.workers
+    return Runtime(accelerator, precision, workers, config.channels_last)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def seed_from(*parts: int) -> int:
+    """A 63-bit seed that depends on all parts, such as (seed, epoch, rank)."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def cpu_has_bf16() -> bool:
+    """True if the CPU multiplies bf16 matrices natively (AVX512-BF16 or AMX)."""
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())
+
+
+def _device(wanted: str) -> str:
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if present["cuda"] else "cpu"
+    if not present[wanted]:
+        found = ", ".join(name for name, there in present.items() if there)
+        raise UserError(f"runtime.device={wanted}: no such device here; found: {found}")
+    return wanted
+
+
+def _precision(wanted: str, device: str, cpu_bf16: bool) -> str:
+    if wanted == "fp16" and device == "cpu":
+        raise UserError("runtime.precision=fp16 needs a GPU; on a CPU choose fp32 or bf16")
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if device == "cpu" and cpu_bf16 and cpu_has_bf16() else "fp32"
+
+
+def _set_switches(config: RuntimeConfig) -> None:
+    torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = config.tf32
+    torch.backends.cudnn.benchmark = not config.deterministic
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this
+    torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
+    # Deterministic mode would also fill every fresh tensor; nothing here reads unwritten memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False

@@ -1,0 +1,1 @@
+"""The training loop, and the tasks that say what a step is."""

@@ -1,0 +1,39 @@
+"""The state of a run on disk: what is needed to go on, and the best weights so far."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from dfd.errors import UserError
+from dfd.files import replacing
+
+FOLDER = "checkpoint"
+
+
+def save_state(run: Path, state: dict[str, Any]) -> None:
+    """Write the state of the run atomically."""
+    with replacing(run / FOLDER / "last.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(run: Path) -> dict[str, Any] | None:
+    """The last state saved, or None in a fresh run. Raises UserError if the file is damaged."""
+    path = run / FOLDER / "last.pt"
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds here, all of which mean the same to the user
+        raise UserError(f"{path} is damaged ({type(error).__name__}); start the run again without resume=true") from None
+
+
+def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Keep the best weights so far, atomically."""
+    with replacing(run / FOLDER / "best.safetensors") as temporary:
+        save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
+
+
+def load_best(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / FOLDER / "best.safetensors")

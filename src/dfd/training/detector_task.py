@@ -1,0 +1,181 @@
+"""What a training step of a detector is."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dfd.config import TrainConfig, TrainerConfig
+from dfd.data.dataset import Batch, TrainingOrder, loader
+from dfd.errors import UserError
+from dfd.inference.forward import compute_logits, to_device
+from dfd.models.detector import Detector
+from dfd.runtime import Runtime
+from dfd.training.optim import optimizer_of, set_learning_rate
+from dfd.training.splits import Split
+
+
+class DetectorTask:
+    """Binary cross-entropy on the logit of 'fake'. See `dfd.training.loop.Task` for the methods' contracts."""
+
+    monitor = "val_auroc"
+
+    def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
+        self._config, self._trainer, self._runtime = config, config.trainer, runtime
+        self._train, self._val = train, val
+        self.detector = prepare_detector(detector, config.model.freeze == "backbone", runtime)
+        network: nn.Module = _Network(detector)
+        if self._trainer.compile:
+            network.compile()
+        self._network, self._optimizer = runtime.accelerator.prepare(network, optimizer_of(detector, self._trainer))
+        decay = self._trainer.ema
+        average = get_ema_multi_avg_fn(decay)
+        self._average = AveragedModel(detector, multi_avg_fn=average, use_buffers=True) if decay > 0 else None
+        self._class_weights = _class_weights(train.labels, self._trainer).to(runtime.device)
+        self._labels = torch.from_numpy(train.labels).float()
+        first = self._order(0, 0)
+        self.batch_size, self.steps_per_epoch = first.batch_size, first.steps_per_epoch
+        steps = self._trainer.epochs * first.steps_per_epoch
+        self.steps = min(steps, self._trainer.max_steps or steps)
+
+    def batches(self, start_step: int) -> Iterator[list[Batch]]:
+        """For each step, the parts of its batch."""
+        workers = self._runtime.workers if self._train.is_images else 0
+        pin = self._runtime.device.type == "cuda"
+        parts = iter(loader(self._train.data, self._order(start_step, self.steps), workers, pin))
+        while step := list(islice(parts, self._trainer.accumulate)):
+            yield step
+
+    def step(self, batch: list[Batch], step: int) -> dict[str, torch.Tensor | float]:
+        """One optimiser step on the summed gradients of the parts."""
+        accelerator = self._runtime.accelerator
+        rate = set_learning_rate(self._optimizer, self._trainer, step, self.steps)
+        self._network.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        total: torch.Tensor | float = 0.0
+        for index, part in enumerate(batch):
+            is_last = index == len(batch) - 1
+            with nullcontext() if is_last else accelerator.no_sync(self._network):
+                loss = self._loss(part) / len(batch)
+                accelerator.backward(loss)
+            total = total + loss.detach()
+        if self._trainer.clip_grad > 0:
+            accelerator.clip_grad_norm_(self._network.parameters(), self._trainer.clip_grad)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.detector)
+        return {"loss": total, "lr": rate}
+
+    def validate(self) -> dict[str, float]:
+        """Loss and AUROC on the validation split, of the moving average if there is one."""
+        batch_size = self._config.evaluation.batch_size
+        logits, errors = compute_logits(self._measured(), self._val.data, batch_size, self._runtime)
+        self._val.fail_on(errors)
+        return {
+            "val_loss": float(log_loss(self._val.labels, expit(logits.astype(np.float64)))),
+            "val_auroc": float(roc_auc_score(self._val.labels, logits)),
+        }
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self._measured().state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, and the data that the steps so far were taken on."""
+        return {"data": self._train.fingerprint, **{name: part.state_dict() for name, part in self._stateful().items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises UserError if the data are not those that the run began with."""
+        if state["data"] != self._train.fingerprint:
+            raise UserError(
+                f"the data have changed since the run began (fingerprint {state['data']}, now "
+                f"{self._train.fingerprint}); start it again without resume=true"
+            )
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name])
+
+    def _stateful(self) -> dict[str, Any]:
+        parts = {
+            "detector": self.detector,
+            "optimizer": self._optimizer,
+            "average": self._average,
+            "scaler": self._runtime.accelerator.scaler,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _measured(self) -> Detector:
+        return self.detector if self._average is None else self._average.module
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        self._train.fail_on(batch.errors)
+        target = self._labels[batch.rows].to(self._runtime.device, non_blocking=True)
+        weight = self._class_weights[target.long()]
+        smoothing = self._trainer.label_smoothing
+        logits = self._network(to_device(batch, self._runtime))
+        target = target * (1 - smoothing) + smoothing / 2
+        return binary_cross_entropy_with_logits(logits.float(), target, weight)
+
+    def _order(self, start_step: int, steps: int) -> TrainingOrder:
+        return TrainingOrder(
+            self._train.labels,
+            batch_size=self._trainer.batch_size,
+            steps=steps,
+            seed=self._config.seed,
+            balanced=self._trainer.balance == "sampler",
+            start_step=start_step,
+            accumulate=self._trainer.accumulate,
+            rank=self._runtime.rank,
+            world=self._runtime.world,
+        )
+
+
+class _Network(nn.Module):
+    """The detector as a training step sees it: images, or the features of a frozen backbone."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def train(self, mode: bool = True) -> "_Network":
+        """A frozen backbone stays in evaluation mode: its norms' running statistics are frozen as well."""
+        super().train(mode)
+        if self._is_frozen():
+            self.detector.backbone.eval()
+        return self
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if inputs.ndim == 2:
+            return self.detector.classify(inputs)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen()):
+            features = self.detector.features(inputs)
+        return self.detector.classify(features)
+
+    def _is_frozen(self) -> bool:
+        return not any(parameter.requires_grad for parameter in self.detector.backbone.parameters())
+
+
+def prepare_detector(detector: Detector, frozen: bool, runtime: Runtime) -> Detector:
+    """Move to the device, lay out the memory, freeze the backbone."""
+    detector.to(runtime.device)
+    if runtime.channels_last:
+        detector.to(memory_format=torch.channels_last)
+    if frozen:
+        detector.backbone.requires_grad_(False)
+    return detector
+
+
+def _class_weights(labels: np.ndarray, config: TrainerConfig) -> torch.Tensor:
+    """Weight of real and fake in the loss; 'loss' gives both classes the same sum."""
+    if config.balance != "loss":
+        return torch.ones(2)
+    counts = np.bincount(labels, minlength=2)
+    if not counts.all():
+        raise UserError("trainer.balance=loss: the train split holds one class only")
+    return torch.tensor(len(labels) / (2 * counts), dtype=torch.float32)

@@ -1,0 +1,84 @@
+"""What a person sees of a training run: a progress bar, a line an epoch, and train.csv."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from dfd.config import TrainerConfig
+from dfd.errors import UserError
+from dfd.files import replacing
+
+if TYPE_CHECKING:
+    from dfd.training.loop import Progress, Task
+
+FILE = "train.csv"
+
+
+class TrainingLog:
+    """Shows and writes the progress of a run; `quiet` on all ranks but one."""
+
+    def __init__(self, run: Path, task: "Task", config: TrainerConfig, progress: "Progress", quiet: bool) -> None:
+        self._run, self._progress, self._quiet = run, progress, quiet
+        self._board = _board(run) if config.tensorboard and not quiet else None
+        self._bar = tqdm(
+            total=task.steps * task.batch_size,
+            initial=progress.step * task.batch_size,
+            desc="training",
+            unit="img",
+            unit_scale=True,
+            disable=quiet,
+            dynamic_ncols=True,
+        )
+        self._batch_size = task.batch_size
+        self._loss = ""
+
+    def __enter__(self) -> "TrainingLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        if self._board:
+            self._board.close()
+
+    def step(self) -> None:
+        self._bar.update(self._batch_size)
+
+    def show_loss(self, loss: float) -> None:
+        """The epoch's mean loss so far, and the last validation AUROC, on the bar."""
+        shown = {"loss": f"{loss:.4f}"}
+        if self._progress.history and "val_auroc" in self._progress.history[-1]:
+            shown["val AUROC"] = f"{self._progress.history[-1]['val_auroc']:.4f}"
+        self._bar.set_postfix(shown, refresh=False)
+
+    def epoch(self) -> None:
+        """Print the last line of the history and write it all to train.csv."""
+        if self._quiet:
+            return
+        history, last = self._progress.history, self._progress.history[-1]
+        write_history(self._run, history)
+        best = " (best so far)" if self._progress.best_epoch == last["epoch"] else ""
+        figures = "  ".join(f"{key} {_short(value)}" for key, value in last.items() if key not in ("epoch", "step"))
+        self._bar.write(f"epoch {last['epoch']:>3}  {figures}{best}")
+        if self._board:
+            for key, value in last.items():
+                self._board.add_scalar(key, value, last["step"])
+
+
+def write_history(run: Path, history: list[dict[str, float]]) -> None:
+    """One row an epoch."""
+    with replacing(run / FILE) as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
+def _board(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError("trainer.tensorboard=true needs TensorBoard: pip install 'dfd[tensorboard]'") from None
+    return SummaryWriter(str(run / "tensorboard"))

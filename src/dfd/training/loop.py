@@ -1,0 +1,176 @@
+"""The one training loop. A task says what a step is; the loop counts, validates, keeps the best, logs and resumes.
+
+Everything random depends on the seed and the step alone (see `dfd.data.dataset.TrainingOrder` and
+`_seed_step`), so a run that was killed and resumed goes the way an uninterrupted one goes.
+"""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from dfd.config import TrainerConfig
+from dfd.errors import UserError
+from dfd.runtime import Runtime, seed_from
+from dfd.training import checkpoint
+from dfd.training.log import TrainingLog
+
+LOOK_EVERY = 10  # steps between looks at the loss: each look waits for the device
+
+
+class Task(Protocol):
+    """What is trained. `monitor` names the figure of `validate` that is to become as high as possible."""
+
+    monitor: str
+    batch_size: int
+    steps: int
+    steps_per_epoch: int
+
+    def batches(self, start_step: int) -> Iterable[Any]:
+        """What `step` takes, for each step from `start_step` on."""
+
+    def step(self, batch: Any, step: int) -> dict[str, torch.Tensor | float]:
+        """Forward, backward, optimiser. Returns figures to log, 'loss' among them."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on validation; the same on every rank."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights that `validate` just measured."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass
+class Progress:
+    """How far a run is: saved in every checkpoint. `losses` holds the epoch's sum and number of steps."""
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs ended so far."""
+        return len(self.history)
+
+
+def fit(task: Task, config: TrainerConfig, runtime: Runtime, run: Path, seed: int) -> Progress:
+    """Train `task` in the folder `run`, from its last checkpoint if there is one.
+
+    Afterwards `checkpoint/best.safetensors` holds the weights of the best epoch on validation.
+    Raises UserError when the loss is no longer a number.
+    """
+    progress = _restore(task, run)
+    if progress.step >= task.steps or _out_of_patience(progress, config):
+        return progress
+    clock = _Clock(progress)
+    with TrainingLog(run, task, config, progress, quiet=not runtime.is_main) as log:
+        for batch in task.batches(progress.step):
+            _seed_step(seed, progress.step, runtime.rank)
+            figures = task.step(batch, progress.step)
+            progress.step += 1
+            progress.losses[0] += figures["loss"]  # type: ignore[assignment]  # stays on the device until looked at
+            progress.losses[1] += 1
+            log.step()
+            if progress.step % LOOK_EVERY == 0:
+                log.show_loss(_mean_loss(progress))
+            if progress.step % task.steps_per_epoch == 0 or progress.step == task.steps:
+                _end_epoch(task, runtime, run, progress, figures, clock)
+                log.epoch()
+                _save(task, runtime, run, progress, clock)
+                if _out_of_patience(progress, config):
+                    break
+            elif clock.since_save() >= config.checkpoint_seconds:
+                _save(task, runtime, run, progress, clock)
+    return progress
+
+
+def _end_epoch(
+    task: Task, runtime: Runtime, run: Path, progress: Progress, figures: dict[str, Any], clock: "_Clock"
+) -> None:
+    """Validate, keep the weights if they are the best so far, and add a line to the history."""
+    rate = clock.steps_per_second(progress.step) * task.batch_size
+    loss = _mean_loss(progress)
+    others = {key: float(value) for key, value in figures.items() if key != "loss"}
+    figures = {"train_loss": loss, **others, **task.validate()}
+    progress.losses = [0.0, 0.0]
+    score = figures[task.monitor]
+    if score > progress.best_score or progress.best_epoch == 0:
+        progress.best_score, progress.best_epoch = score, progress.epoch + 1
+        if runtime.is_main:
+            checkpoint.save_best(run, task.weights())
+    clock.stop(progress)
+    progress.history.append(
+        {"epoch": progress.epoch + 1, "step": progress.step, **figures, "images_per_s": rate, "seconds": progress.seconds}
+    )
+    clock.next_epoch(progress.step)
+
+
+def _mean_loss(progress: Progress) -> float:
+    loss = float(progress.losses[0]) / max(1.0, progress.losses[1])
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss became {loss} at step {progress.step}; lower trainer.lr, or set trainer.clip_grad or "
+            "runtime.precision=fp32"
+        )
+    return loss
+
+
+def _out_of_patience(progress: Progress, config: TrainerConfig) -> bool:
+    return 0 < config.patience <= progress.epoch - progress.best_epoch
+
+
+def _restore(task: Task, run: Path) -> Progress:
+    state = checkpoint.load_state(run)
+    if state is None:
+        return Progress()
+    task.load_state_dict(state["task"])
+    return Progress(**state["progress"])
+
+
+def _save(task: Task, runtime: Runtime, run: Path, progress: Progress, clock: "_Clock") -> None:
+    clock.stop(progress)
+    progress.losses[0] = float(progress.losses[0])
+    if runtime.is_main:
+        checkpoint.save_state(run, {"task": task.state_dict(), "progress": dict(vars(progress))})
+    clock.saved()
+
+
+def _seed_step(seed: int, step: int, rank: int) -> None:
+    """Dropout, drop-path and the like: a function of (seed, step, rank), so nothing random needs saving."""
+    torch.manual_seed(seed_from(seed, step, rank))
+
+
+class _Clock:
+    """Training seconds over all the parts of a run, and the speed of the epoch at hand (validation left out)."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._mark = self._saved = self._epoch = time.perf_counter()
+        self._first_step = progress.step
+
+    def stop(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        progress.seconds += now - self._mark
+        self._mark = now
+
+    def steps_per_second(self, step: int) -> float:
+        return (step - self._first_step) / (time.perf_counter() - self._epoch)
+
+    def next_epoch(self, step: int) -> None:
+        self._epoch, self._first_step = time.perf_counter(), step
+
+    def since_save(self) -> float:
+        return time.perf_counter() - self._saved
+
+    def saved(self) -> None:
+        self._saved = time.perf_counter()

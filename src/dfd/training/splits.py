@@ -1,0 +1,59 @@
+"""The training and validation splits, as images or as features computed once."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from dfd.config import TrainConfig
+from dfd.data.dataset import Features, Images
+from dfd.data.manifest import Manifest
+from dfd.data.transforms import Augmentation
+from dfd.errors import UserError
+from dfd.inference.forward import compute_features
+from dfd.models.detector import Detector
+from dfd.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs, labels and file names of a split, row by row; `fingerprint` names the manifest."""
+
+    data: Images | Features
+    labels: np.ndarray
+    paths: list[str]
+    fingerprint: str
+
+    @property
+    def is_images(self) -> bool:
+        return isinstance(self.data, Images)
+
+    def fail_on(self, errors: dict[int, str]) -> None:
+        """A file that could be read when the data were prepared and can't be read now ends the run."""
+        if errors:
+            row, reason = next(iter(errors.items()))
+            raise UserError(
+                f"{self.paths[row]}: {reason} (and {len(errors) - 1} more); "
+                "the files have changed since `dfd data prepare`: run it again with force=true"
+            )
+
+
+def load_split(name: str, config: TrainConfig, manifest: Manifest, detector: Detector, runtime: Runtime) -> Split:
+    """The rows of split `name`. Raises UserError if one of the classes is missing.
+
+    Under a frozen backbone without augmentation an image's features never change: they are computed once, here.
+    """
+    rows = manifest.rows(name)
+    labels = rows["label"].to_numpy().astype(np.int64)
+    if len(set(labels)) < 2:
+        raise UserError(f"the {name} split of {manifest.name} holds one class only; training needs real and fake images")
+    augmented = name == "train" and not config.augment.is_none()
+    augmentation = Augmentation(config.augment) if augmented else None
+    images = Images([manifest.file(path) for path in rows["path"]], detector.preprocessing, config.data.max_pixels, augmentation)
+    split = Split(images, labels, list(rows["path"]), manifest.fingerprint)
+    if config.model.freeze == "none" or not config.augment.is_none():
+        return split
+    batch_size = config.evaluation.batch_size
+    features, errors = compute_features(detector, images, batch_size, runtime, f"features of {name}")
+    split.fail_on(errors)
+    return replace(split, data=Features(torch.from_numpy(features)))
