@@ -15,8 +15,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def picture(seed: int, width: int = 48, height: int = 40) -> Pixels:
-    """A smooth random picture [H, W, 3]; another seed gives one with a very different perceptual hash."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    """A random picture [H, W, 3]; another seed gives one with a very different perceptual hash."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -54,7 +54,7 @@ def turned(pixels: Pixels, orientation: int) -> bytes:
         3: lambda a: a[::-1, ::-1],
         4: lambda a: a[::-1],
         5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: np.rot90(a),
+        6: np.rot90,
         7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
         8: lambda a: np.rot90(a, -1),
     }

@@ -46,6 +46,13 @@ def recorder(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
+def raising(error: BaseException) -> Callable[[Any, Path], int]:
+    def action(config: Any, out: Path) -> int:
+        raise error
+
+    return action
+
+
 def saved_config(out: Path) -> Any:
     return OmegaConf.to_container(OmegaConf.load(out / ".hydra" / "config.yaml"))
 
@@ -245,10 +252,7 @@ def test_a_yaml_file_with_a_mistake_is_a_mistake_of_the_user(
 
 
 def test_a_user_error_of_a_command_is_one_message(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    def action(config: Any, out: Path) -> int:
-        raise UserError("data.source=/nowhere does not exist")
-
-    recorder.action = action
+    recorder.action = raising(UserError("data.source=/nowhere does not exist"))
     assert main(["train"]) == 2
     assert capsys.readouterr().err == "dfd train: data.source=/nowhere does not exist\n"
 
@@ -259,6 +263,18 @@ def test_a_bug_keeps_its_traceback_and_exits_with_1(recorder: Recorder, capsys: 
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "ZeroDivisionError" in err
+
+
+def test_an_error_in_a_command_is_not_blamed_on_the_settings(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hydra.errors import HydraException
+    from yaml import YAMLError
+
+    for error in (YAMLError("x"), HydraException("x"), BrokenPipeError("x")):
+        recorder.action = raising(error)
+        assert main(["train"]) == 1
+        assert "Traceback" in capsys.readouterr().err
 
 
 # --- Paths ---
@@ -443,10 +459,7 @@ def test_ctrl_c_tells_how_to_go_on(recorder: Recorder, capsys: pytest.CaptureFix
 def test_ctrl_c_promises_nothing_where_nothing_can_go_on(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def action(config: Any, out: Path) -> int:
-        raise KeyboardInterrupt
-
-    recorder.action = action
+    recorder.action = raising(KeyboardInterrupt())
     assert main(["train"]) == main(["predict", "x.jpg"]) == 130
     assert capsys.readouterr().err == "Interrupted.\nInterrupted.\n"
 
@@ -537,6 +550,10 @@ def test_other_ranks_leave_no_run_folder_and_repeat_no_message(
     assert not (workdir / "outputs").exists()
     assert main(["train", "trainer.epochs=x"]) == 2
     assert capsys.readouterr().err == ""
+    recorder.action = raising(UserError("no memory left"))
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "dfd train (rank 1): no memory left\n"
+    recorder.action = lambda config, out: 0
     monkeypatch.setenv("RANK", "0")
     assert main(["train"]) == 0
     assert recorder.outs[-1].is_dir()

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from dfd import __version__, cli_completion, cli_help
-from dfd.cli_arguments import Request, parse
+from dfd.cli_arguments import parse
 from dfd.cli_commands import COMMANDS, Command, find_command
+from dfd.cli_ranks import is_secondary_rank
 from dfd.cli_settings import nearest
 from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, UserError
 
@@ -79,7 +80,8 @@ def _complain(program: str, message: str) -> int:
 def _run_command(command: Command, arguments: list[str]) -> int:
     def report(error: Exception) -> int:
         if isinstance(error, UserError):
-            return _complain(f"dfd {command.name}", str(error))
+            rank = f" (rank {os.environ['RANK']})" if is_secondary_rank() else ""
+            return _complain(f"dfd {command.name}{rank}", str(error))
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             return EXIT_CLOSED_PIPE
         traceback.print_exception(error)
@@ -88,39 +90,31 @@ def _run_command(command: Command, arguments: list[str]) -> int:
     runs: list[Path] = []
     try:
         request = parse(command, arguments)
-        from dfd import cli_run  # late: Hydra takes longer to import than a help page to print
+        from dfd.cli_run import perform  # late: Hydra takes longer to import than a help page to print
 
         with _sigterm_as_ctrl_c():
-            return cli_run.perform(request, runs, report)
+            return perform(request, runs, report)
+    except UserError as error:  # a mistake on the command line, which every rank finds; one tells
+        return EXIT_USER_ERROR if is_secondary_rank() else report(error)
     except Exception as error:
         return report(error)
     except KeyboardInterrupt:
         if not is_secondary_rank():
-            print(_farewell(command, arguments, runs), file=sys.stderr)
+            print(f"Interrupted.{_how_to_go_on(command, arguments, runs)}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
-def _farewell(command: Command, arguments: list[str], runs: list[Path]) -> str:
-    """What to say on Ctrl-C: how to go on, if there is something to go on from."""
+def _how_to_go_on(command: Command, arguments: list[str], runs: list[Path]) -> str:
+    """The command line that continues an interrupted run, if it left something to continue."""
     if not command.resumable or not runs:
-        return "Interrupted."
-    from dfd.cli_resume import can_resume
+        return ""
+    from dfd.cli_resume import can_resume, is_finished
 
-    multirun = runs[-1].parent
-def _farewell(request: Request, arguments: list[str], runs: list[Path]) -> str:
-    """What to say on Ctrl-C: how to go on, if there is something to go on from."""
-    from dfd.cli_resume import can_resume
-
-    command = request.command
-    if not command.resumable or not runs or not (request.multirun or can_resume(runs[-1])):
-        return "Interrupted."
+    if not any(can_resume(run) or is_finished(run) for run in runs):
+        return ""
     words = [word for word in arguments if not word.startswith("resume=")]
-    line = f"dfd {command.name} {shlex.join([*words, 'resume=true'])}"
-    return (
-        f"Interrupted. To go on (under torchrun, with the same torchrun options): {line}"
-        if "RANK" in os.environ
-        else f"Interrupted. To go on: {line}"
-    )
+    under = " (under torchrun as before)" if "RANK" in os.environ else ""
+    return f" To go on{under}: dfd {command.name} {shlex.join([*words, 'resume=true'])}"
 
 
 @contextmanager

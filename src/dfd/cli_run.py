@@ -15,11 +15,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dfd import cli_resume
-from dfd.cli_arguments import Request, quoted
+from dfd.cli_arguments import Request
 from dfd.cli_commands import Command
 from dfd.cli_compose import CONFIGS, HYDRA_VERSION, checked_jobs, present_values, store_schema, typed
 from dfd.cli_errors import worded
 from dfd.cli_help import page
+from dfd.cli_ranks import is_secondary_rank, overrides_of_secondary_rank
 from dfd.cli_settings import groups
 from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError
 
@@ -67,7 +68,7 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
     jobs = checked_jobs(request)
     with ExitStack() as stack:
         if is_secondary_rank():
-            overrides = overrides + _secondary_overrides(stack.enter_context(TemporaryDirectory()))
+            overrides = overrides + overrides_of_secondary_rank(stack.enter_context(TemporaryDirectory()))
         elif command.resumable and any(job.resume for job in jobs):
             overrides = overrides + _resuming_overrides(overrides, request.multirun)
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
@@ -94,22 +95,6 @@ def _resuming_overrides(overrides: list[str], multirun: bool) -> list[str]:
             raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
     cli_resume.register()
     return cli_resume.overrides(multirun)
-
-
-def is_secondary_rank() -> bool:
-    """Whether torchrun started this process beside rank 0, which alone writes the run folder."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
-
-
-def _secondary_overrides(folder: str) -> list[str]:
-    """No run folder, saved config or log of its own."""
-    return [
-        f"hydra.run.dir={quoted(folder)}",
-        f"hydra.sweep.dir={quoted(folder)}",
-        "hydra.output_subdir=null",
-        "hydra/job_logging=disabled",
-        "hydra/hydra_logging=disabled",
-    ]
 
 
 def call_hydra(command: Command, arguments: list[str], task: Callable[[DictConfig], None]) -> None:

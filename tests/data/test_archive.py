@@ -61,7 +61,7 @@ def test_an_encrypted_archive(tmp_path: Path) -> None:
     place = data.index(b"PK\x01\x02") + 8
     data[place : place + 2] = struct.pack("<H", 1)
     path.write_bytes(data)
-    with pytest.raises(UserError, match="encrypted"):
+    with pytest.raises(UserError, match="is encrypted; unpack it yourself"):
         unpack(path, tmp_path / "out")
 
 
@@ -92,6 +92,22 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 4}))
     with pytest.raises(UserError, match="5 bytes, but only 4 are free"):
         unpack(path, tmp_path / "out")
+
+
+def test_nothing_is_there_before_all_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_zip(tmp_path / "faces.zip", {"a.jpg": b"a", "b.jpg": b"b"})
+    extract = zipfile.ZipFile.extract
+
+    def interrupted(self: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+        extract(self, member, folder)
+        assert not (tmp_path / "out" / "faces").exists()
+        if member.filename == "b.jpg":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unpack(path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_a_killed_process_left_is_not_taken_for_whole(tmp_path: Path) -> None:

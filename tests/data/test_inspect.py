@@ -1,5 +1,7 @@
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import imagehash
@@ -79,8 +81,5 @@ def test_a_worker_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_neither_torch_nor_pandas_comes_with_it() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, dfd.data.inspect; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from dfd.data.names import to_path, to_text
 
-NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: not {0, ord("/")} & set(name) and name not in (b".", b".."))
+NAMES = st.binary(min_size=1, max_size=20).filter(
+    lambda name: not {0, ord("/")} & set(name) and name not in (b".", b"..")
+)
 
 
 @given(NAMES)

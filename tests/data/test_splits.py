@@ -70,6 +70,12 @@ def test_one_fold_is_refused() -> None:
         assign_folds(rows(5, 0).assign(split="train"), 1, 0)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_large_group_leaves_room_for_its_shares(seed: int) -> None:
+    table = pd.DataFrame({"group": [*range(40), *[99] * 60], "label": 0, "source": "x"})
+    assert np.bincount(deal(table, [0.6, 0.2, 0.2], seed)).tolist() == [60, 20, 20]
+
+
 @pytest.mark.parametrize("fractions", [[0.7, 0.2], [0.7, 0.2, 0.2], [1.2, -0.1, -0.1], [0.0, 0.0, 0.0]])
 def test_fractions_must_be_shares_of_one(fractions: list[float]) -> None:
     with pytest.raises(UserError, match="data.fractions"):

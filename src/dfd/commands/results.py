@@ -1,6 +1,7 @@
 """What `train` and `eval` do alike: predict a split, measure, write the table, the figures and the report."""
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def publish(
         data_root=manifest.root,
         facts=_facts(bundle, manifest, results, timing),
         history=history,
-        command="dfd " + " ".join(sys.argv[1:]),
+        command=shlex.join(["dfd", *sys.argv[1:]]),
+        unsure_band=(bundle.calibration.unsure_low, bundle.calibration.unsure_high),
     )
     write_report(out / REPORT, context)
     write_text(out / METRICS, json.dumps(metrics, indent=1) + "\n")

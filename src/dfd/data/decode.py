@@ -91,13 +91,15 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Decode an opened image to uint8 RGB [H, W, 3], as a viewer shows it. Raises UnusableImage."""
+    """Decode an opened image, and use it up, to uint8 RGB [H, W, 3] as a viewer shows it. Raises UnusableImage."""
     try:
         with warnings.catch_warnings(action="ignore"):
             image.load()
             turn = UPRIGHT.get(_orientation(image))
-            image = _eight_bit_rgb(image)
-            return np.asarray(image.transpose(turn) if turn is not None else image)
+            flat = _eight_bit_rgb(image)
+            if flat is not image:
+                image.close()  # frees its pixels, of which a large image has too many to keep them twice
+            return np.asarray(flat.transpose(turn) if turn is not None else flat)
     except UnusableImage:
         raise
     except Exception as error:
@@ -130,7 +132,9 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.dtype != np.uint16 and values.size and not 0 <= values.min() <= values.max() <= 65535:
         raise UnusableImage("32-bit pixels, whose white is not known")
-    return Image.fromarray(np.rint(values / np.float32(257)).astype(np.uint8))
+    scaled = values.astype(np.float32)
+    scaled /= 257
+    return Image.fromarray(np.rint(scaled, out=scaled).astype(np.uint8))
 
 
 def _broken(error: Exception) -> str:

@@ -58,6 +58,7 @@ def describe(path: Path, max_pixels: int, *, share: int = 1, lock: AbstractConte
             kind = image.format or ""
             with _turn(image.width * image.height > FREE_PIXELS // share, lock):
                 pixels = to_rgb(image)
+                del image
                 phash = perceptual_hash(pixels)
             height, width = pixels.shape[:2]
             return Record(hashlib.sha256(data).hexdigest(), phash, width, height, kind, len(data))
@@ -73,9 +74,10 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     Each bit says whether a low DCT frequency lies above the median of all 256, so exactly half of them are 1.
     In a flat or perfectly regular picture many frequencies tie, and unrelated pictures would get equal hashes.
     """
-    grey = Image.fromarray(pixels).convert("L")
-    bits = imagehash.phash(grey, hash_size=HASH_SIZE).hash
-    if bits.sum() != bits.size // 2 or np.asarray(grey.resize((64, 64))).std() < MIN_CONTRAST:
+    side = 4 * HASH_SIZE  # ImageHash works on this size; it is made here, for the contrast to be measured on it too
+    small = Image.fromarray(pixels).convert("L").resize((side, side), Image.Resampling.LANCZOS)
+    bits = imagehash.phash(small, hash_size=HASH_SIZE, highfreq_factor=4).hash
+    if bits.sum() != bits.size // 2 or np.asarray(small).std() < MIN_CONTRAST:
         return ""
     return np.packbits(bits).tobytes().hex()
 

@@ -68,13 +68,14 @@ class Manifest:
     def load(cls, folder: Path) -> "Manifest":
         """Read a saved manifest. Raises UserError if it is missing, damaged or put together from two."""
         again = "prepare it again with force=true"
+        for name in (HEADER, TABLE):
+            if not (folder / name).exists():
+                raise UserError(f"no manifest in {folder}: {name} is missing; run dfd data prepare")
         try:
             header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
             table = pd.read_parquet(folder / TABLE)
             named = header["fingerprint"]
-        except FileNotFoundError as error:
-            raise UserError(f"no manifest in {folder}: {error.filename} is missing") from None
-        except Exception as error:
+        except Exception as error:  # a damaged Parquet file may raise anything
             raise UserError(f"the manifest in {folder} is damaged ({error}); {again}") from None
         if missing := [name for name in COLUMNS if name not in table]:
             raise UserError(f"{folder / TABLE} lacks the columns {', '.join(missing)}; {again}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def prepare(data: DataConfig, workers: int = -1, force: bool = False) -> Manifes
     if previous and not force and previous.header.get("signature") == signature:
         return previous
     manifest, unusable, dropped = _build(raw, data, workers)
-    manifest.header.update(source=str(place), signature=signature)
+    manifest.header.update(source=os.path.abspath(place), signature=signature)
     _save_list(unusable, folder / UNUSABLE)
     _save_list(dropped, folder / DROPPED)
     manifest.save(folder)
@@ -79,7 +80,7 @@ def _locate(data: DataConfig, previous: Manifest | None) -> Path | None:
         return raw / data.name
     places = [raw / name for name in (data.name, f"{data.name}.zip", *source.archives)]
     if previous and previous.header.get("module") == data.module:
-        places.append(Path(previous.header.get("source", "")))
+        places.insert(0, Path(previous.header.get("source", "")))  # what was prepared once under this name is meant
     for place in places:
         if place.exists():
             return place

@@ -164,7 +164,7 @@ def share(flag: NDArray[np.bool_], among: NDArray[np.bool_], weights: Floats) ->
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    """top / bottom, NaN where bottom is 0."""
+    """Top / bottom, NaN where bottom is 0."""
     bottom = np.broadcast_to(bottom, np.shape(top))
     result = np.full(np.shape(top), np.nan)
     np.divide(top, bottom, out=result, where=bottom != 0)

@@ -20,8 +20,8 @@ twice that of the smaller class, which is what the mean of two proportions comes
 **ECE** is above 0 by chance alone, and more so in resamples. Its lower bound is what is left of it beyond the chance
 ECE of a perfectly calibrated detector (95th percentile; Bröcker & Smith 2007), its upper one the resamples' percentile.
 
-In simulation these hold the truth 93 to 99 times in 100 (tests/evaluation/test_coverage.py). The exception is TPR at 1%
-FPR with few reals, about 89 in 100 at 150 reals: it hangs on the one or two reals that score highest.
+In simulations of 60 to 1200 images these held the truth 93 times in 100 or more, but for two at about 89: TPR at 1% FPR
+with 150 reals (it hangs on the one or two reals that score highest), and the Brier score of an almost perfect detector.
 """
 
 from collections.abc import Iterator

@@ -73,6 +73,7 @@ class Rows:
 
     @property
     def decided(self) -> Flags:
+        """Whether the verdict on an own row is 'real' or 'fake', not 'unsure'."""
         return self.own & np.isin(self.verdict.astype(str), ("real", "fake"))
 
     @property
@@ -239,9 +240,8 @@ def _why_not(key: str, value: float, rows: Rows) -> str | None:
         return "images of one class only"
     if int((rows.label == 0).sum()) < REALS_NEEDED.get(key, 0):
         return f"needs {REALS_NEEDED[key]} real images"
-    if np.isnan(value):
-        return {"precision": "nothing is called fake", "error": "nothing is decided"}.get(key, "undefined")
-    return None
+    undefined = {"precision": "nothing is called fake", "error": "nothing is decided"}.get(key, "undefined")
+    return undefined if np.isnan(value) else None
 
 
 def _groups(rows: Rows, among: Flags) -> int:

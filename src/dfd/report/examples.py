@@ -48,7 +48,7 @@ def thumbnail(path: Path) -> str | None:
     """The image as a JPEG data URI of at most SIDE pixels a side; None when there is no image to be had."""
     try:
         image = Image.fromarray(read_image(path, MAX_PIXELS))
-    except (UnusableImage, OSError, ValueError):  # ValueError: a name that no file can have
+    except UnusableImage:
         return None
     image.thumbnail((SIDE, SIDE))
     buffer = BytesIO()

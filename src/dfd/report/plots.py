@@ -1,6 +1,7 @@
 """The plots of the report, each from labels [n] (1 = fake), scores and probabilities of readable rows to SVG.
 
-A plot that its rows cannot fill (no rows, one class) is None.
+A plot that its rows cannot fill (no rows, one class) is None. matplotlib leaves out the points of a curve that nobody
+could see, so the page hardly grows with the data.
 """
 
 from typing import Any
@@ -15,7 +16,6 @@ from dfd.evaluation import figures, intervals
 from dfd.evaluation.figures import Floats, Ints
 from dfd.report.svg import ACCENT, FAINT, FAKE, INK, REAL, UNSURE, new_axes, to_svg
 
-POINTS = 400  # of a curve: more cannot be seen, and the page would grow with the data
 BAND_RESAMPLES = 200
 BINS = 40
 
@@ -29,7 +29,7 @@ def roc_plot(label: Ints, score: Floats, group: Ints, operating_point: tuple[flo
     fpr, tpr = _rates(figures.curve(label, ordered, np.ones((1, len(label)))))
     axes.fill_between(*_roc_band(label, ordered, group), color=ACCENT, alpha=0.18, linewidth=0, label="95% band")
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle=":", label="guessing")
-    axes.plot(*_thin(fpr[0], tpr[0]), color=ACCENT, label="ROC")
+    axes.plot(fpr[0], tpr[0], color=ACCENT, label="ROC")
     axes.plot(*operating_point, "o", color=INK, markersize=5, label="threshold")
     axes.set(xlabel="False positive rate: reals called fake", ylabel="True positive rate: fakes found")
     _unit_square(axes)
@@ -48,7 +48,7 @@ def precision_recall_plot(label: Ints, score: Floats, operating_point: tuple[flo
     recall, precision = np.append(0, tp / tp[-1]), tp / (tp + fp)
     precision = np.append(precision[0], precision)
     axes.axhline(label.mean(), color=FAINT, linewidth=0.8, linestyle=":", label="guessing")
-    axes.step(*_thin(recall, precision), where="pre", color=ACCENT, label="precision")
+    axes.step(recall, precision, where="pre", color=ACCENT, label="precision")
     if operating_point:
         axes.plot(*operating_point, "o", color=INK, markersize=5, label="threshold")
     axes.set(xlabel="Recall: fakes found", ylabel="Precision: fakes among those called fake")
@@ -151,12 +151,6 @@ def _roc_band(label: Ints, ordered: figures.Order, group: Ints) -> tuple[Floats,
     ]
     low, high = np.quantile(lines, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
     return grid, low, high
-
-
-def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """At most POINTS of the points, evenly by index, the ends among them."""
-    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).astype(int))
-    return x[keep], y[keep]
 
 
 def _legend(axes: Axes, **place: Any) -> None:

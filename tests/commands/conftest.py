@@ -1,0 +1,61 @@
+"""Runs the real commands on a folder of 60 small images, with a network of 0.2 million weights."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dfd.cli import main
+from tests.factories import two_class_folder
+
+TINY = (
+    "model=resnet50",
+    "model.backbone=test_resnet.r160_in1k",
+    "model.pretrained=false",
+    "model.input_size=32",
+    "runtime.device=cpu",
+    "runtime.workers=0",
+    "evaluation.resamples=100",
+)
+
+
+def tiny_arguments(images: Path, *more: str) -> list[str]:
+    """`dfd train` arguments that end within seconds."""
+    data = ["data=folder", "data.name=tiny", f"data.source={images}", "augment=light"]
+    return ["train", *data, *TINY, "trainer.epochs=2", "trainer.batch_size=8", "trainer.lr=3e-3", "name=tiny", *more]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A working folder with one finished run in it."""
+
+    folder: Path
+    images: Path
+    run: Path
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.run / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("work")
+    images = two_class_folder(folder / "images", each=30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(tiny_arguments(images)) == 0
+    return Trained(folder, images, newest_run(folder))
+
+
+def newest_run(folder: Path, command: str = "train", name: str = "tiny") -> Path:
+    return sorted((folder / "outputs" / command / name).iterdir())[-1]
+
+
+def spoil(file: Path) -> None:
+    """Make a file unreadable as an image in a way that `prepare` does not notice: same size, same time."""
+    stat = file.stat()
+    file.write_bytes(bytes(stat.st_size))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))

@@ -1,0 +1,78 @@
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dfd.cli import main
+from dfd.data.manifest import Manifest
+from tests.commands.conftest import Trained, newest_run, spoil
+
+QUICK = ("runtime.device=cpu", "runtime.workers=0", "evaluation.resamples=100")
+
+
+@pytest.fixture
+def work(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished run's folder, as the working folder."""
+    shutil.copytree(trained.folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def metrics_of(run: Path) -> dict:
+    figures = json.loads((run / "metrics.json").read_text())
+    figures.pop("inference_ms")
+    return figures
+
+
+def test_the_reloaded_bundle_gives_the_figures_of_the_run(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", *QUICK]) == 0
+    assert metrics_of(newest_run(work, "eval", "bundle")) == metrics_of(newest_run(work))
+    assert "(the newest)" in capsys.readouterr().out
+
+
+def test_images_that_the_bundle_was_trained_on_are_left_out(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same images split anew: most of the new test split was training data."""
+    data = ("data=folder", "data.name=anew", "data.source=images", "data.split_seed=5")
+    assert main(["eval", *QUICK, *data]) == 0
+    figures = metrics_of(newest_run(work, "eval", "anew"))
+    out = capsys.readouterr().out
+    assert "left out" in out and "was trained or tuned on them" in out
+    seen = (newest_run(work) / "bundle" / "seen.txt").read_text().split()
+    assert len(seen) == 60 - metrics_of(newest_run(work))["n"]
+    assert 0 < figures["n"] < 9
+
+
+def test_unreadable_test_images_are_counted_and_told(work: Path) -> None:
+    path = pd.read_parquet(newest_run(work) / "predictions.parquet")["path"][0]
+    spoil(Manifest.load(work / "data" / "prepared" / "tiny").file(path))
+    assert main(["eval", *QUICK]) == 3
+    figures = metrics_of(newest_run(work, "eval", "bundle"))
+    assert (figures["n_unreadable"], figures["n"]) == (1, metrics_of(newest_run(work))["n"] - 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: (b / "model.safetensors").write_bytes(b"x" + (b / "model.safetensors").read_bytes()[1:]), "is damaged: its sha256"),
+        (lambda b: (b / "model.safetensors").unlink(), "is missing; the bundle is incomplete"),
+        (lambda b: (b / "bundle.yaml").write_text("{"), "bundle.yaml is damaged"),
+        (lambda b: (b / "bundle.yaml").write_text("format: 99"), "format 99 is not known; accepted is 1"),
+        (lambda b: (b / "bundle.yaml").write_text("format: 1\nname: x"), "bundle.yaml is damaged"),
+    ],
+)
+def test_a_damaged_bundle_is_named(work: Path, capsys: pytest.CaptureFixture[str], damage: object, message: str) -> None:
+    damage(newest_run(work) / "bundle")  # type: ignore[operator]
+    assert main(["eval", *QUICK]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not list(work.glob("outputs/eval/*/*/metrics.json"))
+
+
+def test_no_bundle_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval"]) == 2
+    assert "run `dfd train` first" in capsys.readouterr().err
+    assert main(["eval", "bundle=nowhere"]) == 2
+    assert "bundle=nowhere: no bundle.yaml there" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from dfd.cli import main
+from dfd.data.manifest import Manifest
+from tests.commands.conftest import Trained, newest_run, spoil, tiny_arguments
+from tests.factories import two_class_folder
+
+
+def test_a_run_leaves_all_it_promises(trained: Trained) -> None:
+    names = {path.relative_to(trained.run).as_posix() for path in trained.run.rglob("*") if path.is_file()}
+    assert {"train.csv", "predictions.parquet", "metrics.json", "report.html"} <= names
+    assert {f"bundle/{name}" for name in ("bundle.yaml", "model.safetensors", "config.yaml", "seen.txt")} <= names
+    assert not [name for name in names if ".part" in name]
+
+
+def test_figures_are_of_the_test_split_and_say_so(trained: Trained) -> None:
+    manifest = Manifest.load(trained.folder / "data" / "prepared" / "tiny")
+    predictions = pd.read_parquet(trained.run / "predictions.parquet")
+    assert sorted(predictions["path"]) == sorted(manifest.rows("test")["path"])
+    assert trained.metrics["split"] == "test"
+    assert trained.metrics["fingerprint"] == manifest.fingerprint
+    assert trained.metrics["n"] == len(predictions)
+    auroc = trained.metrics["overall"]["auroc"]
+    assert auroc["low"] <= auroc["value"] <= auroc["high"]
+
+
+def test_training_never_reads_a_test_image(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Destroy the test images after preparing: the run still gets to its evaluation, with every other figure the same."""
+    images = two_class_folder(tmp_path / "images", each=30)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "prepare", "data=folder", "data.name=tiny", f"data.source={images}"]) == 0
+    manifest = Manifest.load(tmp_path / "data" / "prepared" / "tiny")
+    for path in manifest.rows("test")["path"]:
+        spoil(manifest.file(path))
+    main(tiny_arguments(images))
+    run = newest_run(tmp_path)
+    ours = pd.read_csv(run / "train.csv").drop(columns=["images_per_s", "seconds"])
+    theirs = pd.read_csv(trained.run / "train.csv").drop(columns=["images_per_s", "seconds"])
+    pd.testing.assert_frame_equal(ours, theirs)
+    same = [yaml.safe_load((one / "bundle" / "bundle.yaml").read_text())["calibration"] for one in (run, trained.run)]
+    assert same[0] == same[1]
+
+
+def test_two_runs_of_one_config_are_equal(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images)) == 0
+    one, other = (load_file(run / "bundle" / "model.safetensors") for run in (newest_run(tmp_path), trained.run))
+    assert all((one[key] == other[key]).all() for key in one)
+    tables = [pd.read_parquet(run / "predictions.parquet") for run in (newest_run(tmp_path), trained.run)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_sweep_trains_every_choice(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "-m", "seed=0,1", "trainer.max_steps=2")) == 0
+    runs = list((tmp_path / "outputs" / "train" / "tiny").iterdir())
+    seeds = {yaml.safe_load((run / "bundle" / "config.yaml").read_text())["seed"] for run in runs}
+    assert len(runs) == 2 and seeds == {0, 1}
+
+
+def test_a_frozen_backbone_without_augmentation_trains_on_features(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "model.freeze=backbone", "augment=none", "trainer.epochs=4")) == 0
+    history = pd.read_csv(newest_run(tmp_path) / "train.csv")
+    assert len(history) == 4 and history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+def test_an_image_that_vanished_ends_the_run_with_its_name(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = two_class_folder(tmp_path / "images", each=30)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "prepare", "data=folder", "data.name=tiny", f"data.source={images}"]) == 0
+    monkeypatch.setattr("dfd.commands.data.prepare", lambda _: Manifest.load(tmp_path / "data" / "prepared" / "tiny"))
+    for file in (images / "real").iterdir():
+        file.unlink()
+    capsys.readouterr()
+    assert main(tiny_arguments(images)) == 2
+    assert "real/" in (message := capsys.readouterr().err) and "dfd data prepare" in message
+    assert "Traceback" not in message
