@@ -52,15 +52,18 @@ class Synthetic(Images):
 
 
 def model_config(name: str) -> ModelConfig:
+    """Settings of configs/model/<name>.yaml, without pretrained weights."""
     content = yaml.safe_load((CONFIGS / "model" / f"{name}.yaml").read_text())
     return ModelConfig(**{**content.get("model", content), "pretrained": False})
 
 
 def augment_config(name: str) -> AugmentConfig:
+    """Settings of configs/augment/<name>.yaml."""
     return AugmentConfig(**yaml.safe_load((CONFIGS / "augment" / f"{name}.yaml").read_text()))
 
 
 def detector_of(model: ModelConfig, runtime: Runtime) -> Detector:
+    """A detector with random weights on the runtime's device."""
     torch.manual_seed(0)
     return prepare_detector(build(model, preprocessing_of(model)), False, runtime)
 
@@ -111,7 +114,9 @@ def forward_rate(model: ModelConfig, precision: str, batch: int, steps: int) -> 
     """Images/s of a forward pass."""
     runtime = start(RuntimeConfig(precision=precision), cpu_bf16=model.cpu_bf16)
     detector = detector_of(model, runtime).eval()
-    images = torch.randint(0, 256, (batch, 3, detector.preprocessing.size, detector.preprocessing.size), dtype=torch.uint8)
+    images = torch.randint(
+        0, 256, (batch, 3, detector.preprocessing.size, detector.preprocessing.size), dtype=torch.uint8
+    )
     images = images.to(runtime.device, memory_format=torch.channels_last)
     with torch.inference_mode(), runtime.autocast():
         detector(images)
@@ -131,6 +136,7 @@ def loading_rate(images: Images, batch: int, workers: int) -> float:
 
 
 def overhead(args: argparse.Namespace) -> None:
+    """dfd's loop over the bare loop, in turn."""
     model = model_config(args.model)
     for precision in args.precisions.split(","):
         bare_rate(model, precision, args.batch, 2)  # warm-up
@@ -147,6 +153,7 @@ def overhead(args: argparse.Namespace) -> None:
 
 
 def precision(args: argparse.Namespace) -> None:
+    """bf16 over fp32, for each backbone."""
     print("model             train fp32     train bf16   bf16/fp32   forward fp32   forward bf16   bf16/fp32")
     for name in args.models.split(","):
         model = model_config(name)
@@ -159,6 +166,7 @@ def precision(args: argparse.Namespace) -> None:
 
 
 def loading(args: argparse.Namespace) -> None:
+    """Reading files alone, training on files, training on images in memory."""
     model = model_config(args.model)
     files = find_images([args.images]).paths[: args.batch * args.steps]
     preprocessing = preprocessing_of(model)
@@ -190,6 +198,7 @@ def _spread(values: list[float], digits: int = 1) -> str:
 
 
 def main() -> None:
+    """Read the arguments and run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("overhead", "precision", "loading"))
     parser.add_argument("--model", default="resnet50")

@@ -62,12 +62,22 @@ class ModelConfig:
     freeze: str = setting("none", "what stays fixed during training", choices=("none", "backbone"))
     dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
     drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)
-    input_size: int | None = setting(None, "side of the network's input in pixels; default: the backbone's own", low=32, high=1024)
-    fit: str = setting("resize", "how an image meets the input size: resized, or cropped at its native resolution", choices=("resize", "crop"))
-    interpolation: str | None = setting(None, "resize filter; default: the backbone's own", choices=("bilinear", "bicubic", "lanczos"))
+    input_size: int | None = setting(
+        None, "side of the network's input in pixels; default: the backbone's own", low=32, high=1024
+    )
+    fit: str = setting(
+        "resize",
+        "how an image meets the input size: resized, or cropped at its native resolution",
+        choices=("resize", "crop"),
+    )
+    interpolation: str | None = setting(
+        None, "resize filter; default: the backbone's own", choices=("bilinear", "bicubic", "lanczos")
+    )
     mean: list[float] | None = setting(None, "RGB mean taken from inputs in 0..1; default: the backbone's own")
     std: list[float] | None = setting(None, "RGB deviation that inputs are divided by; default: the backbone's own")
-    cpu_bf16: bool = setting(True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this model)")
+    cpu_bf16: bool = setting(
+        True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this model)"
+    )
 
 
 @dataclass
@@ -91,7 +101,17 @@ class AugmentConfig:
 
     def is_none(self) -> bool:
         """True if no image is ever changed."""
-        chances = (self.flip, self.crop, self.rotate, self.color, self.jpeg, self.webp, self.downscale, self.blur, self.noise)
+        chances = (
+            self.flip,
+            self.crop,
+            self.rotate,
+            self.color,
+            self.jpeg,
+            self.webp,
+            self.downscale,
+            self.blur,
+            self.noise,
+        )
         return not any(chances)
 
 
@@ -106,7 +126,9 @@ class TrainerConfig:
     optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
     lr: float = setting(3e-4, "highest learning rate of the head (and of the top layer)", low=0)
     backbone_lr_scale: float = setting(1.0, "the backbone's learning rate over the head's", low=0)
-    layer_decay: float = setting(1.0, "factor on the learning rate for each block further from the head", low=0.1, high=1)
+    layer_decay: float = setting(
+        1.0, "factor on the learning rate for each block further from the head", low=0.1, high=1
+    )
     weight_decay: float = setting(0.01, "weight decay; not on biases and norms", low=0)
     momentum: float = setting(0.9, "momentum of sgd", low=0, high=1)
     schedule: str = setting("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
@@ -114,7 +136,11 @@ class TrainerConfig:
     clip_grad: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0)
     ema: float = setting(0.0, "decay of the moving average of the weights; 0: none", low=0, high=0.99999)
     label_smoothing: float = setting(0.0, "targets become s/2 and 1 - s/2", low=0, high=0.5)
-    balance: str = setting("none", "for unequal classes: weigh the loss, or draw both classes equally often", choices=("none", "loss", "sampler"))
+    balance: str = setting(
+        "none",
+        "for unequal classes: weigh the loss, or draw both classes equally often",
+        choices=("none", "loss", "sampler"),
+    )
     patience: int = setting(0, "stop after this many epochs without a better validation AUROC; 0: never", low=0)
     checkpoint_seconds: float = setting(300.0, "also write a checkpoint within an epoch after this long", low=0)
     compile: bool = setting(False, "compile the network with torch.compile")
@@ -125,8 +151,14 @@ class TrainerConfig:
 class RuntimeConfig:
     """The machine. Changes speed, not what is computed, but for the last digits."""
 
-    device: str = setting("auto", "where networks run; auto: CUDA when there is one, else CPU", choices=("auto", "cpu", "cuda", "mps"))
-    precision: str = setting("auto", "auto: bf16 where the machine and the model gain from it, else fp32", choices=("auto", "fp32", "bf16", "fp16"))
+    device: str = setting(
+        "auto", "where networks run; auto: CUDA when there is one, else CPU", choices=("auto", "cpu", "cuda", "mps")
+    )
+    precision: str = setting(
+        "auto",
+        "auto: bf16 where the machine and the model gain from it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
     workers: int = setting(-1, "processes that decode images; -1: one a core, up to 8", low=-1, high=256)
     channels_last: bool = setting(True, "lay images out with the channels last")
     tf32: bool = setting(True, "let CUDA round fp32 matrix inputs to TF32")
@@ -141,7 +173,10 @@ class EvaluationConfig:
     resamples: int = setting(1000, "bootstrap resamples of groups", low=100, high=100_000)
     seed: int = setting(0, "seed of the bootstrap", low=0)
     unsure_error: float = setting(
-        0.05, "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest of validation", low=0, high=0.5
+        0.05,
+        "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest of validation",
+        low=0,
+        high=0.5,
     )
 
 

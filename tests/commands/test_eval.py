@@ -55,14 +55,19 @@ def test_unreadable_test_images_are_counted_and_told(work: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda b: (b / "model.safetensors").write_bytes(b"x" + (b / "model.safetensors").read_bytes()[1:]), "is damaged: its sha256"),
+        (
+            lambda b: (b / "model.safetensors").write_bytes(b"x" + (b / "model.safetensors").read_bytes()[1:]),
+            "is damaged: its sha256",
+        ),
         (lambda b: (b / "model.safetensors").unlink(), "is missing; the bundle is incomplete"),
         (lambda b: (b / "bundle.yaml").write_text("{"), "bundle.yaml is damaged"),
         (lambda b: (b / "bundle.yaml").write_text("format: 99"), "format 99 is not known; accepted is 1"),
         (lambda b: (b / "bundle.yaml").write_text("format: 1\nname: x"), "bundle.yaml is damaged"),
     ],
 )
-def test_a_damaged_bundle_is_named(work: Path, capsys: pytest.CaptureFixture[str], damage: object, message: str) -> None:
+def test_a_damaged_bundle_is_named(
+    work: Path, capsys: pytest.CaptureFixture[str], damage: object, message: str
+) -> None:
     damage(newest_run(work) / "bundle")  # type: ignore[operator]
     assert main(["eval", *QUICK]) == 2
     error = capsys.readouterr().err

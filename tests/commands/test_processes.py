@@ -21,7 +21,9 @@ def dfd(folder: Path, *arguments: str, launcher: list[str] = ONE) -> None:
     """Run to a good end."""
     folder.mkdir(exist_ok=True)
     command = [*launcher, "-m", "dfd", *arguments]
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -29,7 +31,9 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a run and wait until it has written its first epoch."""
     folder.mkdir()
     command = [sys.executable, "-m", "dfd", *arguments]
-    process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
     while not list(folder.glob("outputs/train/*/*/train.csv")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -54,7 +58,9 @@ def assert_equal(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda stop: stop.name)
 def test_a_stopped_run_resumes_to_the_same_result(trained: Trained, tmp_path: Path, stop: signal.Signals) -> None:
-    arguments = tiny_arguments(trained.images, "trainer.epochs=40", "trainer.checkpoint_seconds=0.05", "model.dropout=0.1")
+    arguments = tiny_arguments(
+        trained.images, "trainer.epochs=40", "trainer.checkpoint_seconds=0.05", "model.dropout=0.1"
+    )
     process = begin(tmp_path / "parts", *arguments)
     time.sleep(0.3)
     process.send_signal(stop)

@@ -30,7 +30,7 @@ def test_figures_are_of_the_test_split_and_say_so(trained: Trained) -> None:
 
 
 def test_training_never_reads_a_test_image(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Destroy the test images after preparing: the run still gets to its evaluation, with every other figure the same."""
+    """Destroy the test images after preparing: the run still gets to its evaluation, all else being equal."""
     images = two_class_folder(tmp_path / "images", each=30)
     monkeypatch.chdir(tmp_path)
     assert main(["data", "prepare", "data=folder", "data.name=tiny", f"data.source={images}"]) == 0

@@ -15,13 +15,15 @@ def test_one_logit_an_image_through_the_features() -> None:
     detector = build(tiny_model(), tiny_preprocessing()).eval()
     logits, features = detector(images()), detector.features(images())
     assert logits.shape == (2,)
-    assert features.shape == (2, detector.backbone.num_features_out)
+    assert features.shape == (2, detector.width)
     assert torch.equal(detector.classify(features), logits)
 
 
 def test_normalisation_is_inside_the_network() -> None:
     detector = build(tiny_model(), tiny_preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))).eval()
-    plain = (images().float() / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1)
+    plain = (images().float() / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.4, 0.5, 0.6]).view(
+        3, 1, 1
+    )
     assert torch.allclose(detector.backbone(plain), detector.features(images()), atol=1e-5)
 
 

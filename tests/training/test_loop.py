@@ -34,7 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
     paths = sorted(folder.rglob("*.png"))
     labels = np.array([int(path.parent.name == "fake") for path in paths])
-    return Split(Images(paths, tiny_preprocessing(), 10**6, augmentation), labels, [path.name for path in paths], "data")
+    return Split(
+        Images(paths, tiny_preprocessing(), 10**6, augmentation), labels, [path.name for path in paths], "data"
+    )
 
 
 def task_of(config: TrainConfig, folder: Path) -> tuple[DetectorTask, Runtime]:
@@ -63,7 +65,8 @@ def same(one: Progress, other: Progress) -> bool:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"ema": 0.9}, {"accumulate": 2, "optimizer": "sgd"}, {"checkpoint_seconds": 0.0, "balance": "sampler"}]
+    "settings",
+    [{}, {"ema": 0.9}, {"accumulate": 2, "optimizer": "sgd"}, {"checkpoint_seconds": 0.0, "balance": "sampler"}],
 )
 @pytest.mark.parametrize("kill_at", [3, 7])
 def test_killed_and_resumed_equals_uninterrupted(folder: Path, tmp_path: Path, settings: dict, kill_at: int) -> None:

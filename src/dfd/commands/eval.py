@@ -35,4 +35,6 @@ def data_of(bundle: Bundle) -> DataConfig:
     try:
         return DataConfig(**yaml.safe_load(bundle.config)["data"])
     except (yaml.YAMLError, KeyError, TypeError):
-        raise UserError(f"the bundle {bundle.name} does not say what it was trained on; name a data set, as in data=yonsei") from None
+        raise UserError(
+            f"the bundle {bundle.name} does not say what it was trained on; name a data set, as in data=yonsei"
+        ) from None

@@ -1,6 +1,7 @@
 """dfd predict: bundle and image files in, a table of verdicts out."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -56,10 +57,11 @@ def _write(config: PredictConfig, table: pd.DataFrame, out: Path) -> None:
 def _show(table: pd.DataFrame, skipped: int, bundle: str, out: Path, config: PredictConfig) -> None:
     console = Console()
     screen = Table(box=None, pad_edge=False)
-    for title, justify in (("file", "left"), ("verdict", "left"), ("P(fake)", "right")):
-        screen.add_column(title, justify=justify, overflow="fold")
-    for row in table.head(ROWS_ON_SCREEN).itertuples():
-        screen.add_row(escape(row.path), *_cells(row))
+    screen.add_column("file", overflow="fold")
+    screen.add_column("verdict")
+    screen.add_column("P(fake)")
+    for row in table.head(ROWS_ON_SCREEN).to_dict("records"):
+        screen.add_row(escape(row["path"]), *_cells(row))
     console.print(screen)
     if len(table) > ROWS_ON_SCREEN:
         print(f"… and {len(table) - ROWS_ON_SCREEN} more")
@@ -72,7 +74,7 @@ def _show(table: pd.DataFrame, skipped: int, bundle: str, out: Path, config: Pre
     print(f"table        {config.output or out / 'predictions.parquet'}")
 
 
-def _cells(row: object) -> tuple[str, str]:
-    if row.error is not None:
-        return "[dim]-[/dim]", f"[red]{escape(row.error)}[/red]"
-    return f"[{COLORS[row.verdict]}]{row.verdict}[/]", f"{row.prob:.3f}"
+def _cells(row: dict[Any, Any]) -> tuple[str, str]:
+    if isinstance(row["error"], str):
+        return "[dim]-[/dim]", f"[red]{escape(row['error'])}[/red]"
+    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", f"{row['prob']:.3f}"

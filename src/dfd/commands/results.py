@@ -91,12 +91,15 @@ def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtim
     if runtime.is_main and seen.any():
         print(f"left out     {seen.sum()} of {len(rows)} images: {bundle.name} was trained or tuned on them")
     if seen.all():
-        raise UserError(f"{bundle.name} was trained or tuned on all {len(rows)} images of this split of {manifest.name}")
+        raise UserError(
+            f"{bundle.name} was trained or tuned on all {len(rows)} images of this split of {manifest.name}"
+        )
     return rows[~seen].reset_index(drop=True)
 
 
 def _facts(bundle: Bundle, manifest: Manifest, results: Results, timing: Timing) -> dict[str, dict[str, str]]:
     metrics, calibration = results.metrics, bundle.calibration
+    training, preprocessing = bundle.training, bundle.preprocessing
     return {
         "Measured on": {
             "Data set": manifest.name,
@@ -107,16 +110,16 @@ def _facts(bundle: Bundle, manifest: Manifest, results: Results, timing: Timing)
         "Detector": {
             "Name": bundle.name,
             "Backbone": bundle.model.backbone,
-            "Starting weights": str(bundle.training["weights"]),
-            "Input": f"{bundle.preprocessing.size} px, {bundle.preprocessing.fit}, {bundle.preprocessing.interpolation}",
+            "Starting weights": str(training["weights"]),
+            "Input": f"{preprocessing.size} px, {preprocessing.fit}, {preprocessing.interpolation}",
             "Threshold": f"{calibration.threshold:.4f}, chosen on validation",
             "Unsure band": f"{calibration.unsure_low:.4f} to {calibration.unsure_high:.4f}, chosen on validation",
         },
         "Training": {
             "Data set": f"{bundle.data['name']} ({bundle.data['fingerprint']})",
             "Images": f"{bundle.data['train']} for training, {bundle.data['val']} for validation",
-            "Time": f"{bundle.training['seconds']:.0f} s on {bundle.training['device']}",
-            "Epochs": f"{bundle.training['epochs']} ({bundle.training['steps']} steps); kept: {bundle.training['best_epoch']}",
+            "Time": f"{training['seconds']:.0f} s on {training['device']}",
+            "Epochs": f"{training['epochs']} ({training['steps']} steps); kept: {training['best_epoch']}",
         },
         "Inference": {"Time": str(timing)},
     }

@@ -14,7 +14,7 @@ from dfd.data.manifest import Manifest
 from dfd.errors import EXIT_OK
 from dfd.evaluation.calibration import calibrate
 from dfd.inference.forward import compute_logits
-from dfd.models.bundle import Bundle, save, seen_in, sha256_of, versions
+from dfd.models.bundle import Bundle, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start

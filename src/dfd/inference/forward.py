@@ -25,7 +25,7 @@ def compute_features(
     detector: Detector, data: Images, batch_size: int, runtime: Runtime, label: str | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Penultimate features float32 [N, F], NaN where the file cannot be used, and the reasons by row."""
-    return _compute(detector, detector.features, data, (detector.backbone.num_features_out,), batch_size, runtime, label)
+    return _compute(detector, detector.features, data, (detector.width,), batch_size, runtime, label)
 
 
 def to_device(batch: Batch, runtime: Runtime) -> torch.Tensor:
@@ -48,7 +48,9 @@ def _compute(
     batches = batches_of(len(data), batch_size, runtime.rank, runtime.world)
     workers = runtime.workers if isinstance(data, Images) and len(batches) >= MIN_BATCHES_FOR_WORKERS else 0
     stream = loader(data, batches, min(workers, len(batches)), pin_memory=runtime.device.type == "cuda")
-    bar = tqdm(total=len(data), desc=label, unit="img", disable=label is None or not runtime.is_main, dynamic_ncols=True)
+    bar = tqdm(
+        total=len(data), desc=label, unit="img", disable=label is None or not runtime.is_main, dynamic_ncols=True
+    )
     detector.eval()
     parts, errors = [], {}
     with bar, torch.inference_mode(), runtime.autocast():

@@ -21,7 +21,9 @@ def predictions_of(
     A logit that is no number without such a reason becomes an error as well: it is never scored.
     """
     table = rows.loc[:, [name for name in IDENTIFYING if name in rows]].reset_index(drop=True)
-    reasons = [errors.get(row) or (None if np.isfinite(logit) else "no finite score") for row, logit in enumerate(logits)]
+    reasons = [
+        errors.get(row) or (None if np.isfinite(logit) else "no finite score") for row, logit in enumerate(logits)
+    ]
     prob = calibration.prob(np.where([reason is None for reason in reasons], logits, np.nan))
     return table.assign(
         logit=logits.astype(np.float32),

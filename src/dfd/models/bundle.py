@@ -1,9 +1,9 @@
 """The bundle: a folder that is a whole detector. Weights, preprocessing, calibration, origin; no pickle.
 
-    bundle.yaml          what it is, how to use it, what it was made from
-    model.safetensors    weights; their sha256 is in bundle.yaml
-    config.yaml          the resolved configuration of the run that made it
-    seen.txt             which images it was trained or tuned on, so that no test counts them
+bundle.yaml          what it is, how to use it, what it was made from
+model.safetensors    weights; their sha256 is in bundle.yaml
+config.yaml          the resolved configuration of the run that made it
+seen.txt             which images it was trained or tuned on, so that no test counts them
 """
 
 import hashlib

@@ -10,20 +10,30 @@ from dfd.config import ModelConfig
 from dfd.data.transforms import FILTERS, Preprocessing
 from dfd.errors import UserError
 
+Backbone = Any  # a timm model: an nn.Module with attributes that nn.Module does not declare
+
 
 class Detector(nn.Module):
     """Images in 0..255, [N, 3, size, size], to the logit that they are fake, [N].
 
     Normalisation is part of the network, so that training, inference and export cannot disagree on it.
+    `width` is the number of features F that the head reads.
     """
 
-    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dropout: float = 0.0) -> None:
+    backbone: Backbone
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, backbone: Backbone, preprocessing: Preprocessing, dropout: float = 0.0) -> None:
         super().__init__()
         self.preprocessing = preprocessing
         self.backbone = backbone
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.num_features_out, 1))
-        nn.init.zeros_(self.head[1].bias)
-        nn.init.normal_(self.head[1].weight, std=0.01)
+        # 'num_features' is the width of the last feature map; VGG's pooled features are wider.
+        self.width = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
+        linear = nn.Linear(self.width, 1)
+        nn.init.zeros_(linear.bias)
+        nn.init.normal_(linear.weight, std=0.01)
+        self.head = nn.Sequential(nn.Dropout(dropout), linear)
         # Not in the state dict: bundle.yaml states them, and one fact has one place.
         self.register_buffer("scale", _per_channel(preprocessing.std) * 255, persistent=False)
         self.register_buffer("shift", _per_channel(preprocessing.mean) * 255, persistent=False)
@@ -37,6 +47,7 @@ class Detector(nn.Module):
         return self.head(features).squeeze(-1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images to logits [N]."""
         return self.classify(self.features(images))
 
 
@@ -45,31 +56,30 @@ def build(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
     return assemble(config, create_backbone(config), preprocessing)
 
 
-def assemble(config: ModelConfig, backbone: nn.Module, preprocessing: Preprocessing) -> Detector:
+def assemble(config: ModelConfig, backbone: Backbone, preprocessing: Preprocessing) -> Detector:
     """Set the backbone to the input size and put the head on it."""
     _set_input_size(config, backbone, preprocessing.size)
     return Detector(backbone, preprocessing, config.dropout)
 
 
-def create_backbone(config: ModelConfig, pretrained: bool = False) -> nn.Module:
-    """timm's model without its classifier; `num_features_out` is the width of its features."""
+def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:
+    """timm's model without its classifier."""
     options: dict[str, Any] = {"drop_path_rate": config.drop_path} if config.drop_path > 0 else {}
     _check_known(config.backbone)
     try:
-        backbone = timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, **options)
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:
         if "drop_path_rate" in str(error):
-            raise UserError(f"model.drop_path={config.drop_path}: {config.name} has no stochastic depth; accepted is 0") from None
+            raise UserError(
+                f"model.drop_path={config.drop_path}: {config.name} has no stochastic depth; accepted is 0"
+            ) from None
         raise
-    # 'num_features' is the width of the last feature map; VGG's pooled features are wider.
-    backbone.num_features_out = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-    return backbone
 
 
 def preprocessing_of(config: ModelConfig) -> Preprocessing:
     """The backbone's own preprocessing, with the user's settings over it."""
     _check_known(config.backbone)
-    own = timm.models.get_pretrained_cfg(config.backbone)
+    own: Any = timm.models.get_pretrained_cfg(config.backbone)
     interpolation = config.interpolation or own.interpolation
     if interpolation not in FILTERS:
         interpolation = "bicubic"
@@ -82,7 +92,7 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
     )
 
 
-def _set_input_size(config: ModelConfig, backbone: nn.Module, size: int) -> None:
+def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:
     """Let a backbone with a fixed input size take another; convolutional ones take any."""
     native = backbone.pretrained_cfg["input_size"][1]
     if size == native or not backbone.pretrained_cfg.get("fixed_input_size"):
@@ -97,7 +107,7 @@ def _check_known(name: str) -> None:
     if not timm.is_model(name):
         from difflib import get_close_matches
 
-        near = get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        near = get_close_matches(name.split(".", maxsplit=1)[0], timm.list_models(), n=3)
         raise UserError(f"model.backbone={name} is no timm model" + (f"; near: {', '.join(near)}" if near else ""))
 
 

@@ -11,12 +11,11 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 
 from dfd.config import ModelConfig
 from dfd.data.transforms import Preprocessing
 from dfd.errors import UserError
-from dfd.models.detector import Detector, assemble, build, create_backbone
+from dfd.models.detector import Backbone, Detector, assemble, build, create_backbone
 
 PROBE_SECONDS = 5
 
@@ -111,7 +110,7 @@ def _with_state(config: ModelConfig, preprocessing: Preprocessing, state: dict[s
     return assemble(config, backbone, preprocessing)
 
 
-def load_backbone(backbone: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
+def load_backbone(backbone: Backbone, state: dict[str, torch.Tensor], what: str) -> None:
     """Copy `state` into `backbone`; the classifier it was trained with is left out.
 
     Raises UserError if a parameter is missing or has another shape: a partly random network is never made.
@@ -133,9 +132,12 @@ def load_backbone(backbone: nn.Module, state: dict[str, torch.Tensor], what: str
 
 def _check_reachable(config: ModelConfig) -> None:
     """Fail within seconds where there is no network; the hub's own client tries for most of a minute."""
-    hub_id = timm.models.get_pretrained_cfg(config.backbone).hf_hub_id
+    pretrained = timm.models.get_pretrained_cfg(config.backbone)
+    hub_id = pretrained and pretrained.hf_hub_id
     if not hub_id:
-        raise UserError(f"model.backbone={config.backbone}: timm has no pretrained weights for it; use model.weights=FILE")
+        raise UserError(
+            f"model.backbone={config.backbone}: timm has no pretrained weights for it; use model.weights=FILE"
+        )
     names = ("model.safetensors", "pytorch_model.bin")
     if any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in names):
         return

@@ -26,7 +26,9 @@ def load_state(run: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds here, all of which mean the same to the user
-        raise UserError(f"{path} is damaged ({type(error).__name__}); start the run again without resume=true") from None
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}); start the run again without resume=true"
+        ) from None
 
 
 def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -36,4 +38,5 @@ def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load_best(run: Path) -> dict[str, torch.Tensor]:
+    """The best weights so far."""
     return load_file(run / FOLDER / "best.safetensors")

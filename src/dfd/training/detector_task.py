@@ -85,6 +85,7 @@ class DetectorTask:
         }
 
     def weights(self) -> dict[str, torch.Tensor]:
+        """The detector's state, or its moving average's."""
         return self._measured().state_dict()
 
     def state_dict(self) -> dict[str, Any]:
@@ -111,7 +112,8 @@ class DetectorTask:
         return {name: part for name, part in parts.items() if part is not None}
 
     def _measured(self) -> Detector:
-        return self.detector if self._average is None else self._average.module
+        average = self._average
+        return self.detector if average is None else average.module  # type: ignore[return-value]
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         self._train.fail_on(batch.errors)

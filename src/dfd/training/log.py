@@ -43,6 +43,7 @@ class TrainingLog:
             self._board.close()
 
     def step(self) -> None:
+        """Move the bar by one step."""
         self._bar.update(self._batch_size)
 
     def show_loss(self, loss: float) -> None:

@@ -42,9 +42,11 @@ class Task(Protocol):
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that `validate` just measured."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`. Raises UserError if it belongs to other data."""
 
 
 @dataclass
@@ -111,7 +113,13 @@ def _end_epoch(
             checkpoint.save_best(run, task.weights())
     clock.stop(progress)
     progress.history.append(
-        {"epoch": progress.epoch + 1, "step": progress.step, **figures, "images_per_s": rate, "seconds": progress.seconds}
+        {
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            **figures,
+            "images_per_s": rate,
+            "seconds": progress.seconds,
+        }
     )
     clock.next_epoch(progress.step)
 

@@ -47,4 +47,6 @@ def _backbone_groups(detector: Detector, config: TrainerConfig) -> list[dict]:
 
 
 def _scaled(groups: list[dict], scale: float) -> list[dict]:
-    return [{**group, "params": list(group["params"]), "lr_scale": group.get("lr_scale", 1.0) * scale} for group in groups]
+    return [
+        {**group, "params": list(group["params"]), "lr_scale": group.get("lr_scale", 1.0) * scale} for group in groups
+    ]

@@ -26,6 +26,7 @@ class Split:
 
     @property
     def is_images(self) -> bool:
+        """False if features stand in for the images."""
         return isinstance(self.data, Images)
 
     def fail_on(self, errors: dict[int, str]) -> None:
@@ -46,10 +47,14 @@ def load_split(name: str, config: TrainConfig, manifest: Manifest, detector: Det
     rows = manifest.rows(name)
     labels = rows["label"].to_numpy().astype(np.int64)
     if len(set(labels)) < 2:
-        raise UserError(f"the {name} split of {manifest.name} holds one class only; training needs real and fake images")
+        raise UserError(
+            f"the {name} split of {manifest.name} holds one class only; training needs real and fake images"
+        )
     augmented = name == "train" and not config.augment.is_none()
     augmentation = Augmentation(config.augment) if augmented else None
-    images = Images([manifest.file(path) for path in rows["path"]], detector.preprocessing, config.data.max_pixels, augmentation)
+    images = Images(
+        [manifest.file(path) for path in rows["path"]], detector.preprocessing, config.data.max_pixels, augmentation
+    )
     split = Split(images, labels, list(rows["path"]), manifest.fingerprint)
     if config.model.freeze == "none" or not config.augment.is_none():
         return split
