@@ -15,7 +15,7 @@ def test_a_run_leaves_all_it_promises(trained: Trained) -> None:
     names = {path.relative_to(trained.run).as_posix() for path in trained.run.rglob("*") if path.is_file()}
     assert {"train.csv", "predictions.parquet", "metrics.json", "report.html"} <= names
     assert {f"bundle/{name}" for name in ("bundle.yaml", "model.safetensors", "config.yaml", "seen.txt")} <= names
-    assert not [name for name in names if ".part" in name]
+    assert not [name for name in names if ".part" in name or "checkpoint" in name]
 
 
 def test_figures_are_of_the_test_split_and_say_so(trained: Trained) -> None:

@@ -94,7 +94,7 @@ def test_a_run_learns_and_keeps_its_best_epoch(folder: Path, tmp_path: Path) -> 
     assert progress.best_score == history["val_auroc"].max() > 0.9
     assert progress.best_epoch == history["epoch"][history["val_auroc"].idxmax()]
     task, _ = task_of(config, folder)
-    task.detector.load_state_dict(checkpoint.load_best(tmp_path))
+    task.load_weights(checkpoint.load_best(tmp_path))
     assert task.validate()["val_auroc"] == progress.best_score
 
 

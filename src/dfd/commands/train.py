@@ -18,7 +18,7 @@ from dfd.models.bundle import Bundle, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
-from dfd.training.checkpoint import load_best
+from dfd.training import checkpoint
 from dfd.training.detector_task import DetectorTask, prepare_detector
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
@@ -37,12 +37,13 @@ def run(config: TrainConfig, out: Path) -> int:
     train, val = (load_split(name, config, manifest, detector, runtime) for name in ("train", "val"))
     task = DetectorTask(config, detector, train, val, runtime)
     progress = fit(task, config.trainer, runtime, out, config.seed)
-    detector.load_state_dict(load_best(out))
+    task.load_weights(checkpoint.load_best(out))
     bundle = _bundle(config, manifest, detector, origin, progress, val, runtime)
     results = measure_split(bundle, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
         save(bundle, out / "bundle")
         publish(results, bundle, manifest, runtime, out, pd.DataFrame(progress.history))
+        checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
     return EXIT_OK
 

@@ -1,5 +1,6 @@
 """The state of a run on disk: what is needed to go on, and the best weights so far."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
     """Keep the best weights so far, atomically."""
     with replacing(run / FOLDER / "best.safetensors") as temporary:
         save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
+
+
+def remove(run: Path) -> None:
+    """Delete the checkpoints of a finished run; its bundle holds the weights."""
+    shutil.rmtree(run / FOLDER, ignore_errors=True)
 
 
 def load_best(run: Path) -> dict[str, torch.Tensor]:

@@ -85,8 +85,12 @@ class DetectorTask:
         }
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The detector's state, or its moving average's."""
-        return self._measured().state_dict()
+        """The trained part of the detector's state, or of its moving average's."""
+        return self._trained_part(self._measured()).state_dict()
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Put what `weights` gave into the detector."""
+        self._trained_part(self.detector).load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, and the data that the steps so far were taken on."""
@@ -104,12 +108,16 @@ class DetectorTask:
 
     def _stateful(self) -> dict[str, Any]:
         parts = {
-            "detector": self.detector,
+            "detector": self._trained_part(self.detector),
             "optimizer": self._optimizer,
             "average": self._average,
             "scaler": self._runtime.accelerator.scaler,
         }
         return {name: part for name, part in parts.items() if part is not None}
+
+    def _trained_part(self, detector: Detector) -> nn.Module:
+        """A frozen backbone is as its pretrained weights are: it need not be saved at each checkpoint."""
+        return detector.head if self._config.model.freeze == "backbone" else detector
 
     def _measured(self) -> Detector:
         average = self._average
