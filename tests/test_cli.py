@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from dfd import cli_completion, cli_settings
 from dfd.cli import main
-from dfd.cli_commands import COMMANDS, find_command
-from dfd.cli_compose import literal
 from dfd.errors import UserError
+from dfd.front import completion as cli_completion
+from dfd.front import settings as cli_settings
+from dfd.front.commands import COMMANDS, find_command
+from dfd.front.compose import literal
 
 
 class Recorder:

@@ -9,11 +9,11 @@ import pytest
 import timm
 from hydra import compose, initialize_config_module
 
-from dfd.cli_commands import COMMANDS
-from dfd.cli_compose import store_schema, typed
-from dfd.cli_settings import groups, settings, strip_optional
 from dfd.config import check, setting
 from dfd.errors import UserError
+from dfd.front.commands import COMMANDS
+from dfd.front.compose import store_schema, typed
+from dfd.front.settings import groups, settings, strip_optional
 
 ROOT = Path(__file__).parents[1]
 

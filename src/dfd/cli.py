@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from dfd import __version__, cli_completion, cli_help
-from dfd.cli_arguments import parse
-from dfd.cli_commands import COMMANDS, Command, find_command
-from dfd.cli_ranks import is_secondary_rank
-from dfd.cli_settings import nearest
+from dfd import __version__
 from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, UserError
+from dfd.front import completion, help
+from dfd.front.arguments import parse
+from dfd.front.commands import COMMANDS, Command, find_command
+from dfd.front.ranks import is_secondary_rank
+from dfd.front.settings import nearest
 
 EXIT_CLOSED_PIPE = 141  # what a shell reports of a program that ended because nobody read its output
 
@@ -48,13 +49,13 @@ def _reader_has_gone() -> bool:
 def _dispatch(arguments: list[str]) -> int:
     match arguments:
         case [] | ["-h" | "--help"]:
-            print(cli_help.overview())
+            print(help.overview())
         case ["--version"]:
             print(f"dfd {__version__}")
-        case ["--completion", shell] if shell in cli_completion.SHELLS:
-            print(cli_completion.script(shell))
+        case ["--completion", shell] if shell in completion.SHELLS:
+            print(completion.script(shell))
         case ["--complete", line]:
-            print("\n".join(cli_completion.complete(line)))
+            print("\n".join(completion.complete(line)))
         case _:
             command = find_command(arguments)
             if command is None:
@@ -90,7 +91,7 @@ def _run_command(command: Command, arguments: list[str]) -> int:
     runs: list[Path] = []
     try:
         request = parse(command, arguments)
-        from dfd.cli_run import perform  # late: Hydra takes longer to import than a help page to print
+        from dfd.front.run import perform  # late: Hydra takes longer to import than a help page to print
 
         with _sigterm_as_ctrl_c():
             return perform(request, runs, report)
@@ -108,7 +109,7 @@ def _how_to_go_on(command: Command, arguments: list[str], runs: list[Path]) -> s
     """The command line that continues an interrupted run, if it left something to continue."""
     if not command.resumable or not runs:
         return ""
-    from dfd.cli_resume import can_resume, is_finished
+    from dfd.front.resume import can_resume, is_finished
 
     if not any(can_resume(run) or is_finished(run) for run in runs):
         return ""

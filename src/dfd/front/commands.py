@@ -15,7 +15,7 @@ class Command:
     examples: tuple[str, ...]
     paths: str | None = None  # the setting that takes the words which are not settings
     flags: Mapping[str, str] = field(default_factory=dict)  # shorthands: {"--fid": "fid=true"}
-    resumable: bool = False  # has a setting `resume`, and run folders as in cli_resume.py
+    resumable: bool = False  # has a setting `resume`, and run folders as in resume.py
 
     @property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from dfd.cli_commands import Command
+from dfd.front.commands import Command
 
 TYPE_NAMES = {int: "whole number", float: "number", str: "text"}
 

@@ -11,11 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dfd.cli_arguments import Request
-from dfd.cli_commands import Command
-from dfd.cli_settings import Setting, flatten, is_known_key, settings, unknown_key
 from dfd.config import check
 from dfd.errors import UserError
+from dfd.front.arguments import Request
+from dfd.front.commands import Command
+from dfd.front.settings import Setting, flatten, is_known_key, settings, unknown_key
 
 CONFIGS = "dfd.configs"
 HYDRA_VERSION = "1.3"

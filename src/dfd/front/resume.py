@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dfd.cli_settings import flatten
 from dfd.errors import UserError
+from dfd.front.settings import flatten
 
 try:
     import fcntl

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from dfd.cli_arguments import option_names
-from dfd.cli_commands import COMMANDS, Command, find_command
-from dfd.cli_settings import groups, settings
+from dfd.front.arguments import option_names
+from dfd.front.commands import COMMANDS, Command, find_command
+from dfd.front.settings import groups, settings
 
 # The shell asks `dfd --complete LINE`. Where bash breaks words at '=', it replaces only what follows the last '='.
 FUNCTION = r"""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, get_type_hints
 
-from dfd.cli_commands import Command
-from dfd.cli_settings import (
+from dfd.errors import UserError
+from dfd.front.commands import Command
+from dfd.front.settings import (
     groups,
     is_known_key,
     meant_setting,
@@ -18,7 +19,6 @@ from dfd.cli_settings import (
     unknown_choice,
     unknown_key,
 )
-from dfd.errors import UserError
 
 
 @dataclass

@@ -14,15 +14,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dfd import cli_resume
-from dfd.cli_arguments import Request
-from dfd.cli_commands import Command
-from dfd.cli_compose import CONFIGS, HYDRA_VERSION, checked_jobs, present_values, store_schema, typed
-from dfd.cli_errors import worded
-from dfd.cli_help import page
-from dfd.cli_ranks import is_secondary_rank, overrides_of_secondary_rank
-from dfd.cli_settings import groups
 from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError
+from dfd.front import resume
+from dfd.front.arguments import Request
+from dfd.front.commands import Command
+from dfd.front.compose import CONFIGS, HYDRA_VERSION, checked_jobs, present_values, store_schema, typed
+from dfd.front.errors import worded
+from dfd.front.help import page
+from dfd.front.ranks import is_secondary_rank, overrides_of_secondary_rank
+from dfd.front.settings import groups
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +78,10 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
 def _run_one(command: Command, config: Any, run: Path) -> int:
     if not command.resumable or is_secondary_rank():
         return _call(command, config, run)
-    if config.resume and cli_resume.is_finished(run):
+    if config.resume and resume.is_finished(run):
         log.info("Already finished: %s", run)
         return EXIT_OK
-    with cli_resume.claimed(run):
+    with resume.claimed(run):
         return _call(command, config, run)
 
 
@@ -93,8 +93,8 @@ def _resuming_overrides(overrides: list[str], multirun: bool) -> list[str]:
     for override in overrides:
         if override.startswith(("hydra.run.", "hydra.sweep.")):
             raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
-    cli_resume.register()
-    return cli_resume.overrides(multirun)
+    resume.register()
+    return resume.overrides(multirun)
 
 
 def call_hydra(command: Command, arguments: list[str], task: Callable[[DictConfig], None]) -> None:

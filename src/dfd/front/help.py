@@ -5,8 +5,8 @@ import textwrap
 from typing import Any
 
 from dfd import __version__
-from dfd.cli_commands import COMMANDS, Command
-from dfd.cli_settings import sections, settings
+from dfd.front.commands import COMMANDS, Command
+from dfd.front.settings import sections, settings
 
 OPTIONS = {
     "-m, --multirun": "run every combination of values separated by commas: model=resnet50,vgg16 seed=0,1",

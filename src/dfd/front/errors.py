@@ -15,10 +15,10 @@ from omegaconf.errors import (
 )
 from yaml import YAMLError
 
-from dfd.cli_arguments import Request
-from dfd.cli_commands import Command
-from dfd.cli_settings import settings, unknown_choice, unknown_key
 from dfd.errors import UserError
+from dfd.front.arguments import Request
+from dfd.front.commands import Command
+from dfd.front.settings import settings, unknown_choice, unknown_key
 
 
 @contextmanager

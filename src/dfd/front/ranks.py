@@ -2,7 +2,7 @@
 
 import os
 
-from dfd.cli_arguments import quoted
+from dfd.front.arguments import quoted
 
 
 def is_secondary_rank() -> bool:
