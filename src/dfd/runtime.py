@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
+from torch import nn
 
 from dfd.config import RuntimeConfig
 from dfd.errors import UserError
@@ -68,6 +69,16 @@ class Runtime:
         box = [value]
         broadcast_object_list(box)
         return box[0]
+
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        self.accelerator.wait_for_everyone()
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give all ranks the main rank's buffers: each rank's norms have seen other images."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def describe(self) -> str:
         """Such as 'cpu (2 threads), bf16, 1 process'."""

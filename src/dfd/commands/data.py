@@ -10,5 +10,5 @@ def prepared(config: DataConfig, runtime: Runtime) -> Manifest:
     """The manifest of `config`, on every rank."""
     if runtime.is_main:
         prepare(config)
-    runtime.accelerator.wait_for_everyone()
+    runtime.wait()
     return prepare(config)

@@ -37,6 +37,7 @@ def run(config: TrainConfig, out: Path) -> int:
     train, val = (load_split(name, config, manifest, detector, runtime) for name in ("train", "val"))
     task = DetectorTask(config, detector, train, val, runtime)
     progress = fit(task, config.trainer, runtime, out, config.seed)
+    runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
     bundle = _bundle(config, manifest, detector, origin, progress, val, runtime)
     results = measure_split(bundle, manifest, "test", config.evaluation, runtime)

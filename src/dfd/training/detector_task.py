@@ -76,6 +76,7 @@ class DetectorTask:
 
     def validate(self) -> dict[str, float]:
         """Loss and AUROC on the validation split, of the moving average if there is one."""
+        self._runtime.share_buffers(self._measured())
         batch_size = self._config.evaluation.batch_size
         logits, errors = compute_logits(self._measured(), self._val.data, batch_size, self._runtime)
         self._val.fail_on(errors)
