@@ -3,7 +3,6 @@
 Wraps accelerate's `Accelerator`, so that one process on a CPU and many under torchrun run the same code.
 """
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
+from dfd import memory
 from dfd.config import RuntimeConfig
 from dfd.errors import UserError
 
@@ -97,7 +97,7 @@ def start(config: RuntimeConfig, *, cpu_bf16: bool) -> Runtime:
     precision = _precision(config.precision, device, cpu_bf16)
     _set_switches(config)
     if device == "cpu":
-        _keep_freed_memory()
+        memory.keep_freed()
     # The accelerator's state is a singleton that refuses a second precision: jobs of a sweep each start afresh.
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
@@ -139,21 +139,6 @@ def _precision(wanted: str, device: str, cpu_bf16: bool) -> str:
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return "bf16" if device == "cpu" and cpu_bf16 and cpu_has_bf16() else "fp32"
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep the memory of freed tensors for the next ones.
-
-    By default it gives each large block back to the system and asks for it again at the next layer; the page
-    faults cost a small EfficientNet almost half of its training speed (docs/results/training-speed.md).
-    """
-    trim_threshold, mmap_threshold = -1, -3  # names of mallopt(3)'s parameters
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return  # another C library: nothing to tune
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def _set_switches(config: RuntimeConfig) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from dfd import memory
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.transforms import Augmentation, Preprocessing
 from dfd.errors import UserError
@@ -175,10 +176,11 @@ def loader(data: Dataset, batches: Sampler | list[list[Draw]], workers: int, pin
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=_quiet_worker,
+        worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
     )
 
 
-def _quiet_worker(_: int) -> None:
+def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
+    memory.give_back_freed()  # a worker starts as a copy of a process that keeps it
