@@ -30,7 +30,7 @@ from dfd.data.discover import find_images
 from dfd.data.transforms import Augmentation, Preprocessing
 from dfd.models.detector import Detector, build, preprocessing_of
 from dfd.runtime import Runtime, start
-from dfd.training.detector_task import DetectorTask, prepare_detector
+from dfd.training.detector_task import DetectorTask
 from dfd.training.loop import fit
 from dfd.training.optim import optimizer_of
 from dfd.training.splits import Split
@@ -65,7 +65,7 @@ def augment_config(name: str) -> AugmentConfig:
 def detector_of(model: ModelConfig, runtime: Runtime) -> Detector:
     """A detector with random weights on the runtime's device."""
     torch.manual_seed(0)
-    return prepare_detector(build(model, preprocessing_of(model)), False, runtime)
+    return runtime.place(build(model, preprocessing_of(model)))
 
 
 def dfd_rate(model: ModelConfig, precision: str, batch: int, steps: int, train: Images | None = None) -> float:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from torch import nn
 from dfd import memory
 from dfd.config import RuntimeConfig
 from dfd.errors import UserError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 MAX_AUTO_WORKERS = 8  # decoding keeps up with one GPU by then; more only costs memory
 
@@ -51,6 +53,13 @@ class Runtime:
     def is_main(self) -> bool:
         """True on the one rank that writes files and prints."""
         return self.accelerator.is_main_process
+
+    def place(self, module: Module) -> Module:
+        """Move a network to the device and lay its weights out as configured, in place."""
+        module.to(self.device)
+        if self.channels_last:
+            module.to(memory_format=torch.channels_last)
+        return module
 
     @contextmanager
     def autocast(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +56,19 @@ def newest_run(folder: Path, command: str = "train", name: str = "tiny") -> Path
     return sorted((folder / "outputs" / command / name).iterdir())[-1]
 
 
-def spoil(file: Path) -> None:
-    """Make a file unreadable as an image in a way that `prepare` does not notice: same size, same time."""
-    stat = file.stat()
-    file.write_bytes(bytes(stat.st_size))
+@contextmanager
+def spoiled(files: list[Path]) -> Iterator[None]:
+    """Make files unreadable for a while, in a way that `prepare` does not notice: same size, same time."""
+    kept = [(file, file.stat(), file.read_bytes()) for file in files]
+    try:
+        for file, stat, content in kept:
+            _write(file, bytes(len(content)), stat)
+        yield
+    finally:
+        for file, stat, content in kept:
+            _write(file, content, stat)
+
+
+def _write(file: Path, content: bytes, stat: os.stat_result) -> None:
+    file.write_bytes(content)
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))

@@ -7,7 +7,7 @@ import pytest
 
 from dfd.cli import main
 from dfd.data.manifest import Manifest
-from tests.commands.conftest import Trained, newest_run, spoil
+from tests.commands.conftest import Trained, newest_run, spoiled
 
 QUICK = ("runtime.device=cpu", "runtime.workers=0", "evaluation.resamples=100")
 
@@ -46,8 +46,8 @@ def test_images_that_the_bundle_was_trained_on_are_left_out(work: Path, capsys: 
 
 def test_unreadable_test_images_are_counted_and_told(work: Path) -> None:
     path = pd.read_parquet(newest_run(work) / "predictions.parquet")["path"][0]
-    spoil(Manifest.load(work / "data" / "prepared" / "tiny").file(path))
-    assert main(["eval", *QUICK]) == 3
+    with spoiled([Manifest.load(work / "data" / "prepared" / "tiny").file(path)]):
+        assert main(["eval", *QUICK]) == 3
     figures = metrics_of(newest_run(work, "eval", "bundle"))
     assert (figures["n_unreadable"], figures["n"]) == (1, metrics_of(newest_run(work))["n"] - 1)
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from dfd.cli import main
 from dfd.data.manifest import Manifest
-from tests.commands.conftest import Trained, newest_run, spoil, tiny_arguments
+from tests.commands.conftest import Trained, newest_run, spoiled, tiny_arguments
 from tests.factories import two_class_folder
 
 
@@ -30,14 +30,12 @@ def test_figures_are_of_the_test_split_and_say_so(trained: Trained) -> None:
 
 
 def test_training_never_reads_a_test_image(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Destroy the test images after preparing: the run still gets to its evaluation, all else being equal."""
-    images = two_class_folder(tmp_path / "images", each=30)
+    """Spoil the test images after preparing: the run still gets to its evaluation, all else being equal."""
     monkeypatch.chdir(tmp_path)
-    assert main(["data", "prepare", "data=folder", "data.name=tiny", f"data.source={images}"]) == 0
+    assert main(["data", "prepare", "data=folder", "data.name=tiny", f"data.source={trained.images}"]) == 0
     manifest = Manifest.load(tmp_path / "data" / "prepared" / "tiny")
-    for path in manifest.rows("test")["path"]:
-        spoil(manifest.file(path))
-    main(tiny_arguments(images))
+    with spoiled([manifest.file(path) for path in manifest.rows("test")["path"]]):
+        main(tiny_arguments(trained.images))
     run = newest_run(tmp_path)
     ours = pd.read_csv(run / "train.csv").drop(columns=["images_per_s", "seconds"])
     theirs = pd.read_csv(trained.run / "train.csv").drop(columns=["images_per_s", "seconds"])

@@ -14,7 +14,7 @@ from dfd.errors import UserError
 from dfd.models.detector import build
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
-from dfd.training.detector_task import DetectorTask, prepare_detector
+from dfd.training.detector_task import DetectorTask
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split
 from tests.factories import tiny_preprocessing, tiny_train, two_class_folder
@@ -42,7 +42,7 @@ def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
 def task_of(config: TrainConfig, folder: Path) -> tuple[DetectorTask, Runtime]:
     runtime = start(config.runtime, cpu_bf16=False)
     torch.manual_seed(config.seed)
-    detector = prepare_detector(build(config.model, tiny_preprocessing()), config.model.freeze == "backbone", runtime)
+    detector = build(config.model, tiny_preprocessing())
     return DetectorTask(config, detector, split_of(folder, Augmentation(AUGMENT)), split_of(folder), runtime), runtime
 
 

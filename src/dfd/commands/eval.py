@@ -23,7 +23,7 @@ def run(config: EvalConfig, out: Path) -> int:
         newest = "" if config.bundle else " (the newest)"
         print(f"bundle       {folder}{newest}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
-    bundle.detector.to(runtime.device)
+    runtime.place(bundle.detector)
     results = measure_split(bundle, manifest, config.split, config.evaluation, runtime)
     if runtime.is_main:
         publish(results, bundle, manifest, runtime, out)

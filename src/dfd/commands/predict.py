@@ -33,7 +33,7 @@ def run(config: PredictConfig, out: Path) -> int:
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
     out = runtime.broadcast(out)
-    bundle.detector.to(runtime.device)
+    runtime.place(bundle.detector)
     images = Images(found.paths, bundle.preprocessing, config.max_pixels)
     label = "images" if len(found.paths) > config.batch_size else None
     logits, errors = compute_logits(bundle.detector, images, config.batch_size, runtime, label)

@@ -14,12 +14,12 @@ from dfd.data.manifest import Manifest
 from dfd.errors import EXIT_OK
 from dfd.evaluation.calibration import calibrate
 from dfd.inference.forward import compute_logits
-from dfd.models.bundle import Bundle, save, seen_in, versions
+from dfd.models.bundle import Bundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
-from dfd.training.detector_task import DetectorTask, prepare_detector
+from dfd.training.detector_task import DetectorTask
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
 
@@ -31,7 +31,7 @@ def run(config: TrainConfig, out: Path) -> int:
     manifest = prepared(config.data, runtime)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
     detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
-    prepare_detector(detector, config.model.freeze == "backbone", runtime)
+    runtime.place(detector)
     if runtime.is_main:
         _announce(config, manifest, origin, runtime, out)
     train, val = (load_split(name, config, manifest, detector, runtime) for name in ("train", "val"))
@@ -39,10 +39,14 @@ def run(config: TrainConfig, out: Path) -> int:
     progress = fit(task, config.trainer, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
-    bundle = _bundle(config, manifest, detector, origin, progress, val, runtime)
+    made = _bundle(config, manifest, detector, origin, progress, val, runtime)
+    if runtime.is_main:
+        save(made, out / "bundle")
+    runtime.wait()
+    bundle = load(out / "bundle")  # what is measured is what lies on the disk
+    runtime.place(bundle.detector)
     results = measure_split(bundle, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
-        save(bundle, out / "bundle")
         publish(results, bundle, manifest, runtime, out, pd.DataFrame(progress.history))
         checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")

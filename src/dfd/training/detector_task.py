@@ -31,7 +31,8 @@ class DetectorTask:
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         self._config, self._trainer, self._runtime = config, config.trainer, runtime
         self._train, self._val = train, val
-        self.detector = prepare_detector(detector, config.model.freeze == "backbone", runtime)
+        self.detector = runtime.place(detector)
+        detector.backbone.requires_grad_(config.model.freeze != "backbone")
         network: nn.Module = _Network(detector)
         if self._trainer.compile:
             network.compile()
@@ -170,16 +171,6 @@ class _Network(nn.Module):
 
     def _is_frozen(self) -> bool:
         return not any(parameter.requires_grad for parameter in self.detector.backbone.parameters())
-
-
-def prepare_detector(detector: Detector, frozen: bool, runtime: Runtime) -> Detector:
-    """Move to the device, lay out the memory, freeze the backbone."""
-    detector.to(runtime.device)
-    if runtime.channels_last:
-        detector.to(memory_format=torch.channels_last)
-    if frozen:
-        detector.backbone.requires_grad_(False)
-    return detector
 
 
 def _class_weights(labels: np.ndarray, config: TrainerConfig) -> torch.Tensor:
