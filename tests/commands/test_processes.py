@@ -27,12 +27,23 @@ def dfd(folder: Path, *arguments: str, launcher: list[str] = ONE) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _hear_ctrl_c() -> None:
+    """A shell's background jobs, and all they start, ignore SIGINT: these tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a run and wait until it has written its first epoch."""
     folder.mkdir()
     command = [sys.executable, "-m", "dfd", *arguments]
     process = subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509
     )
     deadline = time.monotonic() + 120
     while not list(folder.glob("outputs/train/*/*/train.csv")):

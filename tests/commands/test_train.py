@@ -83,3 +83,9 @@ def test_an_image_that_vanished_ends_the_run_with_its_name(
     assert main(tiny_arguments(images)) == 2
     assert "real/" in (message := capsys.readouterr().err) and "dfd data prepare" in message
     assert "Traceback" not in message
+
+
+def test_tensorboard_on_request(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "trainer.tensorboard=true", "trainer.max_steps=1")) == 0
+    assert list((newest_run(tmp_path) / "tensorboard").glob("events.out.tfevents.*"))
