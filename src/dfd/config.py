@@ -74,7 +74,9 @@ class ModelConfig:
         None, "resize filter; default: the backbone's own", choices=("bilinear", "bicubic", "lanczos")
     )
     mean: list[float] | None = setting(None, "RGB mean taken from inputs in 0..1; default: the backbone's own")
-    std: list[float] | None = setting(None, "RGB deviation that inputs are divided by; default: the backbone's own")
+    std: list[float] | None = setting(
+        None, "RGB deviation that inputs are divided by; default: the backbone's own", low=0.001
+    )
     cpu_bf16: bool = setting(
         True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this model)"
     )
@@ -142,7 +144,7 @@ class TrainerConfig:
         choices=("none", "loss", "sampler"),
     )
     patience: int = setting(0, "stop after this many epochs without a better validation AUROC; 0: never", low=0)
-    checkpoint_seconds: float = setting(300.0, "also write a checkpoint within an epoch after this long", low=0)
+    checkpoint_seconds: float = setting(120.0, "also write a checkpoint within an epoch after this long", low=0)
     compile: bool = setting(False, "compile the network with torch.compile")
     tensorboard: bool = setting(False, "also log for TensorBoard (needs the extra 'tensorboard')")
 
@@ -162,7 +164,9 @@ class RuntimeConfig:
     workers: int = setting(-1, "processes that decode images; -1: one a core, up to 8", low=-1, high=256)
     channels_last: bool = setting(True, "lay images out with the channels last")
     tf32: bool = setting(True, "let CUDA round fp32 matrix inputs to TF32")
-    deterministic: bool = setting(True, "use only operations that give the same result twice")
+    deterministic: bool = setting(
+        True, "prefer operations that give the same result twice, and warn where there is none"
+    )
 
 
 @dataclass
@@ -216,7 +220,7 @@ class PredictConfig:
     bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
     output: str | None = setting(None, "also write the table to this .parquet, .csv or .json file")
     batch_size: int = setting(32, "images a forward pass", low=1)
-    max_pixels: int = setting(64_000_000, "an image with more pixels is not decoded", low=1)
+    max_pixels: int | None = setting(None, "an image with more pixels is not decoded; default: as in training", low=1)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 

@@ -4,24 +4,27 @@ Wraps accelerate's `Accelerator`, so that one process on a CPU and many under to
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 from torch import nn
 
-from dfd import memory
+from dfd import machine
 from dfd.config import RuntimeConfig
 from dfd.errors import UserError
 
 Module = TypeVar("Module", bound=nn.Module)
+Result = TypeVar("Result")
 
+PATIENCE = timedelta(hours=12)  # ranks wait for each other, such as for the main one to prepare a data set
 MAX_AUTO_WORKERS = 8  # decoding keeps up with one GPU by then; more only costs memory
 
 
@@ -79,6 +82,19 @@ class Runtime:
         broadcast_object_list(box)
         return box[0]
 
+    def on_main(self, work: Callable[[], Result]) -> Result | None:
+        """Do `work` on the main rank while the others wait; they get None. A UserError there is raised on all ranks."""
+        result, mistake = None, None
+        if self.is_main:
+            try:
+                result = work()
+            except UserError as error:
+                mistake = str(error)
+        mistake = self.broadcast(mistake)
+        if mistake is not None:
+            raise UserError(mistake)
+        return result
+
     def wait(self) -> None:
         """Until all ranks are here."""
         self.accelerator.wait_for_everyone()
@@ -106,17 +122,17 @@ def start(config: RuntimeConfig, *, cpu_bf16: bool) -> Runtime:
     precision = _precision(config.precision, device, cpu_bf16)
     _set_switches(config)
     if device == "cpu":
-        memory.keep_freed()
-    # The accelerator's state is a singleton that refuses a second precision: jobs of a sweep each start afresh.
-    AcceleratorState._reset_state()
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
-    workers = min(available_cores(), MAX_AUTO_WORKERS) if config.workers < 0 else config.workers
+        machine.keep_freed()
+    # The accelerator's state is a singleton that keeps its device and refuses a second precision: the jobs of a sweep
+    # each start afresh. The ranks of torchrun keep their connection.
+    AcceleratorState._reset_state(reset_partial_state="RANK" not in os.environ)
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no" if precision == "fp32" else precision,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+    workers = min(machine.available_cores(), MAX_AUTO_WORKERS) if config.workers < 0 else config.workers
     return Runtime(accelerator, precision, workers, config.channels_last)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seed_from(*parts: int) -> int:
@@ -146,7 +162,7 @@ def _precision(wanted: str, device: str, cpu_bf16: bool) -> str:
     if wanted != "auto":
         return wanted
     if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if device == "cpu" and cpu_bf16 and cpu_has_bf16() else "fp32"
 
 

@@ -69,6 +69,7 @@ def test_a_picture_gets_the_same_score_alone_and_in_a_batch(work: Path, tmp_path
         ([], "nothing to predict"),
         (["nowhere.jpg"], "nowhere.jpg"),
         (["images", "output=table.xlsx"], "'.xlsx' is no known format; accepted: .parquet, .csv, .json"),
+        (["images", "output=images/real/000.png/table.csv"], "its folder can't be made"),
         (["images", "bundle=images"], "bundle=images: no bundle.yaml there"),
         (["images", "runtime.precision=fp16"], "fp16 needs a GPU"),
     ],

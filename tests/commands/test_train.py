@@ -89,3 +89,28 @@ def test_tensorboard_on_request(trained: Trained, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert main(tiny_arguments(trained.images, "trainer.tensorboard=true", "trainer.max_steps=1")) == 0
     assert list((newest_run(tmp_path) / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_run_that_was_cut_off_before_its_first_checkpoint_resumes(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("dfd.commands.train.fit", cut_off)
+        assert main(tiny_arguments(trained.images)) == 130
+    assert main(tiny_arguments(trained.images, "resume=true")) == 0
+    (run,) = (tmp_path / "outputs" / "train" / "tiny").iterdir()
+    pd.testing.assert_frame_equal(*(pd.read_parquet(one / "predictions.parquet") for one in (run, trained.run)))
+
+
+def test_images_that_cannot_be_used_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = two_class_folder(tmp_path / "images", each=30)
+    (images / "fake" / "000.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(images, "trainer.max_steps=1")) == 0
+    assert "1 images could not be read: data/prepared/tiny/unusable.csv" in capsys.readouterr().out

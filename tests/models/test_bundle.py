@@ -21,7 +21,7 @@ def made(folder: Path, name: str = "first") -> bundle.Bundle:
         calibration=Calibration(1.5, 0.1, 0.45, 0.4, 0.5),
         max_pixels=12345,
         data={"name": "tiny", "fingerprint": "abc", "train": 2, "val": 1},
-        training={"seconds": 1.0},
+        training={"seconds": 1.0, "weights": "random"},
         metrics={"auroc": 0.5},
         config="data: {}\n",
         seen=bundle.seen_in(pd.DataFrame({"sha256": ["a" * 64, "b" * 64]})),
@@ -50,7 +50,13 @@ def test_a_single_flipped_bit_in_the_weights_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("temperature: 1.5", "temperature: -1"), ("size: 32", "size: 0"), ("backbone:", "backbones:")]
+    ("old", "new"),
+    [
+        ("temperature: 1.5", "temperature: -1"),
+        ("size: 32", "size: 0"),
+        ("backbone:", "backbones:"),
+        ("fingerprint:", "finger:"),
+    ],
 )
 def test_a_changed_setting_that_makes_no_sense_is_noticed(tmp_path: Path, old: str, new: str) -> None:
     made(tmp_path)
@@ -74,3 +80,11 @@ def test_the_newest_bundle_is_found_or_the_one_that_is_named(tmp_path: Path) -> 
     assert bundle.load(bundle.find(None, tmp_path)).name == "new"
     assert bundle.load(bundle.find(str(tmp_path / "train" / "old" / "time"))).name == "old"
     assert bundle.load(bundle.find(str(tmp_path / "train" / "old" / "time" / "bundle"))).name == "old"
+
+
+def test_weights_of_another_network_are_noticed(tmp_path: Path) -> None:
+    made(tmp_path)
+    text = (tmp_path / "bundle.yaml").read_text()
+    (tmp_path / "bundle.yaml").write_text(text.replace("test_resnet.r160_in1k", "test_efficientnet.r160_in1k"))
+    with pytest.raises(UserError, match="does not fit the model in bundle.yaml"):
+        bundle.load(tmp_path)

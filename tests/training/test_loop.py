@@ -160,3 +160,28 @@ def test_class_weights_give_both_classes_the_same_say(folder: Path) -> None:
     config = tiny_train(balance="loss")
     task, _ = task_of(config, folder)
     assert task._class_weights.tolist() == [1.0, 1.0]
+
+
+def test_the_average_of_a_frozen_detector_holds_the_head_alone(folder: Path, tmp_path: Path) -> None:
+    config = tiny_train(epochs=1, ema=0.5)
+    config.model.freeze = "backbone"
+    task, runtime = task_of(config, folder)
+    fit(task, config.trainer, runtime, tmp_path, 0)
+    saved = checkpoint.load_state(tmp_path)
+    assert saved is not None
+    assert {name for name in saved["task"]["average"] if "module" in name} == {"module.1.weight", "module.1.bias"}
+    assert set(checkpoint.load_best(tmp_path)) == {"1.weight", "1.bias"}
+    assert not torch.equal(checkpoint.load_best(tmp_path)["1.weight"], task.detector.head[1].weight)
+
+
+def test_an_output_that_is_no_number_ends_the_run_with_advice(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="validation is no longer finite.*lower trainer.lr"):
+        train(tiny_train(max_steps=1, lr=1e30, clip_grad=0, warmup=0), folder, tmp_path)
+
+
+def test_another_run_is_never_continued_unasked(folder: Path, tmp_path: Path) -> None:
+    checkpoint.begin(tmp_path, resume=False)
+    train(tiny_train(epochs=1), folder, tmp_path)
+    with pytest.raises(UserError, match="holds an unfinished run; add resume=true"):
+        checkpoint.begin(tmp_path, resume=False)
+    checkpoint.begin(tmp_path, resume=True)

@@ -5,11 +5,12 @@ from pathlib import Path
 import yaml
 
 from dfd.commands.data import prepared
-from dfd.commands.results import measure_split, publish
+from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvalConfig
-from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
+from dfd.data.manifest import Manifest
+from dfd.errors import UserError
 from dfd.models.bundle import Bundle, find, load
-from dfd.runtime import start
+from dfd.runtime import Runtime, start
 
 
 def run(config: EvalConfig, out: Path) -> int:
@@ -18,16 +19,24 @@ def run(config: EvalConfig, out: Path) -> int:
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
     out = runtime.broadcast(out)
-    manifest = prepared(config.data or data_of(bundle), runtime)
+    manifest = prepared(config.data, runtime) if config.data else _own_data(bundle, runtime)
     if runtime.is_main:
         newest = "" if config.bundle else " (the newest)"
         print(f"bundle       {folder}{newest}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
     runtime.place(bundle.detector)
-    results = measure_split(bundle, manifest, config.split, config.evaluation, runtime)
+    predictions = predict_split(bundle, manifest, config.split, config.evaluation, runtime)
     if runtime.is_main:
-        publish(results, bundle, manifest, runtime, out)
-    return EXIT_PARTIAL if results.predictions["error"].notna().any() else EXIT_OK
+        publish(predictions, bundle, manifest, config.split, config.evaluation, runtime, out)
+    return exit_code(predictions)
+
+
+def _own_data(bundle: Bundle, runtime: Runtime) -> Manifest:
+    try:
+        return prepared(data_of(bundle), runtime)
+    except UserError as error:
+        hint = "name the data to measure on, as in data=yonsei data.source=PATH"
+        raise UserError(f"{error}\nThese are the data that the bundle was trained on; or {hint}") from None
 
 
 def data_of(bundle: Bundle) -> DataConfig:

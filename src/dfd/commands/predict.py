@@ -14,7 +14,7 @@ from dfd.data.discover import find_images
 from dfd.data.names import to_text
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.inference.forward import compute_logits
-from dfd.inference.predictions import check_format, predictions_of, save_predictions
+from dfd.inference.predictions import check_output, predictions_of, save_predictions
 from dfd.models.bundle import find, load
 from dfd.runtime import start
 
@@ -27,14 +27,14 @@ def run(config: PredictConfig, out: Path) -> int:
     if not config.inputs:
         raise UserError("nothing to predict: name files, folders or globs, as in `dfd predict photo.jpg photos/`")
     if config.output:
-        check_format(Path(config.output))
+        check_output(Path(config.output))
     found = find_images(config.inputs)
     folder = find(config.bundle)
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
     out = runtime.broadcast(out)
     runtime.place(bundle.detector)
-    images = Images(found.paths, bundle.preprocessing, config.max_pixels)
+    images = Images(found.paths, bundle.preprocessing, config.max_pixels or bundle.max_pixels)
     label = "images" if len(found.paths) > config.batch_size else None
     logits, errors = compute_logits(bundle.detector, images, config.batch_size, runtime, label)
     table = predictions_of(_rows(found.paths), logits, errors, bundle.calibration)

@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +11,7 @@ from rich.console import Console
 from dfd.config import EvaluationConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
-from dfd.errors import UserError
+from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.metrics import measure
 from dfd.files import write_text
 from dfd.inference.forward import compute_logits
@@ -24,14 +23,6 @@ from dfd.report.table import print_metrics
 from dfd.runtime import Runtime
 
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
-
-
-@dataclass(frozen=True)
-class Results:
-    """A bundle's predictions on a split, and what they amount to."""
-
-    predictions: pd.DataFrame
-    metrics: dict
 
 
 def predict_split(
@@ -46,35 +37,35 @@ def predict_split(
     return predictions_of(rows, logits, errors, bundle.calibration)
 
 
-def measure_split(
-    bundle: Bundle, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
-) -> Results:
-    """Predict a split and compute its figures, which say what they were obtained on."""
-    predictions = predict_split(bundle, manifest, split, settings, runtime)
-    figures = measure(predictions, bundle.calibration.threshold, settings)
-    about = {"data": manifest.name, "fingerprint": manifest.fingerprint, "split": split}
-    origin = {"bundle": bundle.name, "weights_sha256": bundle.sha256, "device": runtime.describe()}
-    return Results(predictions, {**about, **origin, **figures})
-
-
 def publish(
-    results: Results,
+    predictions: pd.DataFrame,
     bundle: Bundle,
     manifest: Manifest,
+    split: str,
+    settings: EvaluationConfig,
     runtime: Runtime,
     out: Path,
     history: pd.DataFrame | None = None,
 ) -> None:
-    """Write predictions, report and, last of all, metrics.json; print the table and where things are."""
+    """Measure; write predictions, report and, last of all, metrics.json; print the table and where things are."""
     timing = time_inference(bundle.detector, runtime)
-    metrics = {**results.metrics, "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms}}
-    save_predictions(results.predictions, out / PREDICTIONS)
+    metrics = {
+        "data": manifest.name,
+        "fingerprint": manifest.fingerprint,
+        "split": split,
+        "bundle": bundle.name,
+        "weights_sha256": bundle.sha256,
+        "device": runtime.describe(),
+        **measure(predictions, bundle.calibration.threshold, settings),
+        "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms},
+    }
+    save_predictions(predictions, out / PREDICTIONS)
     context = ReportContext(
         title=f"{bundle.name} on {manifest.name}",
         metrics=metrics,
-        predictions=results.predictions,
+        predictions=predictions,
         data_root=manifest.root,
-        facts=_facts(bundle, manifest, results, timing),
+        facts=_facts(bundle, manifest, metrics, timing),
         history=history,
         command=shlex.join(["dfd", *sys.argv[1:]]),
         unsure_band=(bundle.calibration.unsure_low, bundle.calibration.unsure_high),
@@ -86,10 +77,17 @@ def publish(
     print(f"figures      {out / METRICS}\npredictions  {out / PREDICTIONS}\nreport       {out / REPORT}")
 
 
+def exit_code(predictions: pd.DataFrame) -> int:
+    """EXIT_PARTIAL if some images could not be read."""
+    return EXIT_PARTIAL if predictions["error"].notna().any() else EXIT_OK
+
+
 def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtime: Runtime) -> pd.DataFrame:
     seen = rows["sha256"].str[:SEEN_DIGITS].isin(bundle.seen)
     if runtime.is_main and seen.any():
-        print(f"left out     {seen.sum()} of {len(rows)} images: {bundle.name} was trained or tuned on them")
+        print(
+            f"left out     {seen.sum()} of {len(rows)} images: {bundle.name} was trained or tuned on these very files"
+        )
     if seen.all():
         raise UserError(
             f"{bundle.name} was trained or tuned on all {len(rows)} images of this split of {manifest.name}"
@@ -97,9 +95,8 @@ def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtim
     return rows[~seen].reset_index(drop=True)
 
 
-def _facts(bundle: Bundle, manifest: Manifest, results: Results, timing: Timing) -> dict[str, dict[str, str]]:
-    metrics, calibration = results.metrics, bundle.calibration
-    training, preprocessing = bundle.training, bundle.preprocessing
+def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) -> dict[str, dict[str, str]]:
+    calibration, training, preprocessing = bundle.calibration, bundle.training, bundle.preprocessing
     return {
         "Measured on": {
             "Data set": manifest.name,

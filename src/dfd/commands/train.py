@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from dfd.commands.data import prepared
-from dfd.commands.results import measure_split, publish
+from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import TrainConfig
 from dfd.data.manifest import Manifest
-from dfd.errors import EXIT_OK
+from dfd.data.prepare import manifest_folder
 from dfd.evaluation.calibration import calibrate
 from dfd.inference.forward import compute_logits
 from dfd.models.bundle import Bundle, load, save, seen_in, versions
@@ -28,6 +28,7 @@ def run(config: TrainConfig, out: Path) -> int:
     """Train, calibrate on validation, evaluate on test. `out` is the run's folder."""
     runtime = start(config.runtime, cpu_bf16=config.model.cpu_bf16)
     out = runtime.broadcast(out)
+    runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
     detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
@@ -45,17 +46,22 @@ def run(config: TrainConfig, out: Path) -> int:
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
     runtime.place(bundle.detector)
-    results = measure_split(bundle, manifest, "test", config.evaluation, runtime)
+    predictions = predict_split(bundle, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
-        publish(results, bundle, manifest, runtime, out, pd.DataFrame(progress.history))
+        history = pd.DataFrame(progress.history)
+        publish(predictions, bundle, manifest, "test", config.evaluation, runtime, out, history)
         checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
-    return EXIT_OK
+    return exit_code(predictions)
 
 
 def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Runtime, out: Path) -> None:
     counts = ", ".join(f"{len(manifest.rows(split))} {split}" for split in ("train", "val", "test"))
     print(f"data         {manifest.name} {manifest.fingerprint}: {counts}")
+    for kind, word in (("unusable", "could not be read"), ("dropped", "were left out")):
+        if manifest.header[kind]:
+            folder = manifest_folder(config.data)
+            print(f"             {manifest.header[kind]:,} images {word}: {folder / (kind + '.csv')}")
     print(f"model        {config.model.name}, starting from: {origin}")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from dfd import memory
+from dfd import machine
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.transforms import Augmentation, Preprocessing
 from dfd.errors import UserError
@@ -177,10 +177,10 @@ def loader(data: Dataset, batches: Sampler | list[list[Draw]], workers: int, pin
         collate_fn=collate,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=2 if workers else None,
     )
 
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
-    memory.give_back_freed()  # a worker starts as a copy of a process that keeps it
+    machine.give_back_freed()  # a worker starts as a copy of a process that keeps it

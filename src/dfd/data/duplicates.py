@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from dfd.data.inspect import cores
+from dfd.machine import available_cores
 
 WORDS = 4  # 256 bits as four uint64
 BLOCK, WIDTH = 16, 4096  # hashes compared at once: 16 x 4096
@@ -59,7 +59,7 @@ def near_pairs(phash: pd.Series, bits: int) -> NDArray[np.int64]:
     single = rows[~phash.iloc[rows].duplicated().to_numpy()]
     words = np.ascontiguousarray(_unpack(phash.iloc[single]).T)
     starts = range(0, len(single), BLOCK)
-    with ThreadPoolExecutor(cores()) as pool:  # NumPy lets go of the interpreter while it counts
+    with ThreadPoolExecutor(available_cores()) as pool:  # NumPy lets go of the interpreter while it counts
         blocks = pool.map(lambda start: _pairs_from(start, words, bits), starts)
         bar = tqdm(blocks, "comparing", len(starts), unit=" blocks", disable=None, leave=False)
         pairs: NDArray[np.int64] = np.concatenate([equal, *(single[found] for found in bar)])

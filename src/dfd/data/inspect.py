@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from dfd.machine import available_cores
 from dfd.data.decode import UnusableImage, open_image, read_bytes, to_rgb
 
 HASH_SIZE = 16  # 16 x 16 = 256 bits
@@ -87,7 +88,7 @@ def describe_all(paths: Sequence[Path], max_pixels: int, workers: int = -1) -> l
 
     Progress is shown on stderr when that is a terminal.
     """
-    count = min(cores() if workers < 0 else max(workers, 1), -(-len(paths) // CHUNK))
+    count = min(available_cores() if workers < 0 else max(workers, 1), -(-len(paths) // CHUNK))
     with tqdm(total=len(paths), desc="reading images", unit=" images", disable=None, leave=False) as bar:
         if count <= 1 or len(paths) <= SERIAL:
             return [record for path in paths for record in _counted(bar, [describe(path, max_pixels)])]
@@ -103,11 +104,6 @@ def describe_all(paths: Sequence[Path], max_pixels: int, workers: int = -1) -> l
                 for number in [n for n in todo if n not in done][: 2 * count]:
                     done[number] = _counted(bar, [_alone(path, max_pixels) for path in chunks[number]])
         return [record for number in range(len(chunks)) for record in done[number]]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _counted(bar: "tqdm[Any]", records: list[Record]) -> list[Record]:

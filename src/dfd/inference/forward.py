@@ -48,8 +48,13 @@ def _compute(
     batches = batches_of(len(data), batch_size, runtime.rank, runtime.world)
     workers = runtime.workers if isinstance(data, Images) and len(batches) >= MIN_BATCHES_FOR_WORKERS else 0
     stream = loader(data, batches, min(workers, len(batches)), pin_memory=runtime.device.type == "cuda")
+    quiet = True if label is None or not runtime.is_main else None  # None: no bar in a log file
     bar = tqdm(
-        total=len(data), desc=label, unit="img", disable=label is None or not runtime.is_main, dynamic_ncols=True
+        total=len(data),
+        desc=label,
+        unit="img",
+        disable=quiet,
+        dynamic_ncols=True,
     )
     detector.eval()
     parts, errors = [], {}

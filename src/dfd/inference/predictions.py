@@ -1,5 +1,6 @@
 """The predictions table: one row an image, with its probability and verdict or the reason why there is none."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,24 @@ def predictions_of(
 
 def save_predictions(table: pd.DataFrame, path: Path) -> None:
     """Write as the suffix says: .parquet, .csv or .json (a list of rows). Atomic."""
-    check_format(path)
+    check_output(path)
     with replacing(path) as temporary:
-        if path.suffix == ".parquet":
+        suffix = path.suffix.lower()
+        if suffix == ".parquet":
             table.to_parquet(temporary, index=False)
-        elif path.suffix == ".csv":
+        elif suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
             table.to_json(temporary, orient="records", indent=1, force_ascii=False)
 
 
-def check_format(path: Path) -> None:
-    """Raises UserError if the suffix is none of FORMATS."""
-    if path.suffix not in FORMATS:
+def check_output(path: Path) -> None:
+    """Before hours of work: raises UserError if the suffix is none of FORMATS or the file can't be written."""
+    if path.suffix.lower() not in FORMATS:
         raise UserError(f"output={path}: the suffix {path.suffix!r} is no known format; accepted: {', '.join(FORMATS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output={path}: its folder can't be made: {error.strerror}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"output={path} can't be written: " + ("it is a folder" if path.is_dir() else "no permission"))

@@ -92,6 +92,7 @@ def load(folder: Path) -> Bundle:
         preprocessing = Preprocessing.from_dict(values)
         calibration = Calibration.from_dict(content["calibration"])
         about = {key: content[key] for key in ("name", "data", "training", "metrics", "versions")}
+        about["data"]["fingerprint"], about["training"]["weights"]  # what commands rely on
         digest = content["weights_sha256"]
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{folder / FILE} is damaged: {error!s}") from None
@@ -148,7 +149,10 @@ def _load_detector(path: Path, digest: str, model: ModelConfig, preprocessing: P
     if sha256_of(path) != digest:
         raise UserError(f"{path} is damaged: its sha256 is not the one in {FILE}")
     detector = build(model, preprocessing)
-    detector.load_state_dict(load_file(path))
+    try:
+        detector.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit the model in {FILE}: {str(error).splitlines()[0]}") from None
     return detector.eval()
 
 

@@ -97,6 +97,8 @@ def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:
     native = backbone.pretrained_cfg["input_size"][1]
     if size == native or not backbone.pretrained_cfg.get("fixed_input_size"):
         return
+    if not hasattr(backbone, "set_input_size"):
+        raise UserError(f"model.input_size={size}: {config.backbone} takes only {native}")
     patch = backbone.patch_embed.patch_size[0]
     if size % patch:
         raise UserError(f"model.input_size={size}: {config.name} takes multiples of {patch}")

@@ -13,6 +13,17 @@ from dfd.files import replacing
 FOLDER = "checkpoint"
 
 
+def begin(run: Path, resume: bool) -> None:
+    """Mark the run as unfinished, which makes it resumable from its first second.
+
+    Raises UserError if another run left its checkpoints there and is not to be resumed.
+    """
+    folder = run / FOLDER
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise UserError(f"{run} holds an unfinished run; add resume=true to go on with it, or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def save_state(run: Path, state: dict[str, Any]) -> None:
     """Write the state of the run atomically."""
     with replacing(run / FOLDER / "last.pt") as temporary:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from copy import copy
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from dfd.errors import UserError
 from dfd.inference.forward import compute_logits, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
+from dfd.training.loop import diverged
 from dfd.training.optim import optimizer_of, set_learning_rate
 from dfd.training.splits import Split
 
@@ -37,9 +39,8 @@ class DetectorTask:
         if self._trainer.compile:
             network.compile()
         self._network, self._optimizer = runtime.accelerator.prepare(network, optimizer_of(detector, self._trainer))
-        decay = self._trainer.ema
-        average = get_ema_multi_avg_fn(decay)
-        self._average = AveragedModel(detector, multi_avg_fn=average, use_buffers=True) if decay > 0 else None
+        self._average = _average(self._trained_part(detector), self._trainer.ema)
+        self._measured = self._averaged() if self._average else self.detector
         self._class_weights = _class_weights(train.labels, self._trainer).to(runtime.device)
         self._labels = torch.from_numpy(train.labels).float()
         first = self._order(0, 0)
@@ -72,15 +73,17 @@ class DetectorTask:
             accelerator.clip_grad_norm_(self._network.parameters(), self._trainer.clip_grad)
         self._optimizer.step()
         if self._average is not None:
-            self._average.update_parameters(self.detector)
+            self._average.update_parameters(self._trained_part(self.detector))
         return {"loss": total, "lr": rate}
 
     def validate(self) -> dict[str, float]:
         """Loss and AUROC on the validation split, of the moving average if there is one."""
-        self._runtime.share_buffers(self._measured())
+        self._runtime.share_buffers(self._measured)
         batch_size = self._config.evaluation.batch_size
-        logits, errors = compute_logits(self._measured(), self._val.data, batch_size, self._runtime)
+        logits, errors = compute_logits(self._measured, self._val.data, batch_size, self._runtime)
         self._val.fail_on(errors)
+        if not np.isfinite(logits).all():
+            raise diverged("the network's output on validation is no longer finite")
         return {
             "val_loss": float(log_loss(self._val.labels, expit(logits.astype(np.float64)))),
             "val_auroc": float(roc_auc_score(self._val.labels, logits)),
@@ -88,7 +91,7 @@ class DetectorTask:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The trained part of the detector's state, or of its moving average's."""
-        return self._trained_part(self._measured()).state_dict()
+        return self._trained_part(self._measured).state_dict()
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Put what `weights` gave into the detector."""
@@ -106,7 +109,8 @@ class DetectorTask:
                 f"{self._train.fingerprint}); start it again without resume=true"
             )
         for name, part in self._stateful().items():
-            part.load_state_dict(state[name])
+            if name in state:  # a run that goes on in fp16 has a scaler that it did not have before
+                part.load_state_dict(state[name])
 
     def _stateful(self) -> dict[str, Any]:
         parts = {
@@ -121,9 +125,14 @@ class DetectorTask:
         """A frozen backbone is as its pretrained weights are: it need not be saved at each checkpoint."""
         return detector.head if self._config.model.freeze == "backbone" else detector
 
-    def _measured(self) -> Detector:
-        average = self._average
-        return self.detector if average is None else average.module  # type: ignore[return-value]
+    def _averaged(self) -> Detector:
+        """The detector with the moving average in place of its trained part."""
+        assert self._average is not None
+        if self._config.model.freeze == "none":
+            return self._average.module  # type: ignore[return-value]
+        detector = copy(self.detector)
+        detector._modules = {**self.detector._modules, "head": self._average.module}
+        return detector
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         self._train.fail_on(batch.errors)
@@ -171,6 +180,10 @@ class _Network(nn.Module):
 
     def _is_frozen(self) -> bool:
         return not any(parameter.requires_grad for parameter in self.detector.backbone.parameters())
+
+
+def _average(part: nn.Module, decay: float) -> AveragedModel | None:
+    return AveragedModel(part, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay > 0 else None
 
 
 def _class_weights(labels: np.ndarray, config: TrainerConfig) -> torch.Tensor:

@@ -28,7 +28,7 @@ class TrainingLog:
             desc="training",
             unit="img",
             unit_scale=True,
-            disable=quiet,
+            disable=True if quiet else None,  # None: no bar in a log file
             dynamic_ncols=True,
         )
         self._batch_size = task.batch_size

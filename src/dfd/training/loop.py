@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from dfd.config import TrainerConfig
@@ -101,8 +102,8 @@ def _end_epoch(
     task: Task, runtime: Runtime, run: Path, progress: Progress, figures: dict[str, Any], clock: "_Clock"
 ) -> None:
     """Validate, keep the weights if they are the best so far, and add a line to the history."""
+    loss = float(np.mean(runtime.gather([_mean_loss(progress)])))  # this waits for the device, so the rate is true
     rate = clock.steps_per_second(progress.step) * task.batch_size
-    loss = _mean_loss(progress)
     others = {key: float(value) for key, value in figures.items() if key != "loss"}
     figures = {"train_loss": loss, **others, **task.validate()}
     progress.losses = [0.0, 0.0]
@@ -127,11 +128,13 @@ def _end_epoch(
 def _mean_loss(progress: Progress) -> float:
     loss = float(progress.losses[0]) / max(1.0, progress.losses[1])
     if not math.isfinite(loss):
-        raise UserError(
-            f"the loss became {loss} at step {progress.step}; lower trainer.lr, or set trainer.clip_grad or "
-            "runtime.precision=fp32"
-        )
+        raise diverged(f"the loss became {loss} at step {progress.step}")
     return loss
+
+
+def diverged(what: str) -> UserError:
+    """The error to raise when figures are no longer numbers."""
+    return UserError(f"{what}; lower trainer.lr, or set trainer.clip_grad or runtime.precision=fp32")
 
 
 def _out_of_patience(progress: Progress, config: TrainerConfig) -> bool:

@@ -1,8 +1,15 @@
-"""What the C library does with freed memory."""
+"""The processor cores of this process, and what the C library does with freed memory."""
 
 import ctypes
+import os
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of mallopt(3)'s parameters
+
+
+def available_cores() -> int:
+    """Cores that this process may use; under torchrun, its share of the machine's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def keep_freed() -> None:
