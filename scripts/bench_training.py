@@ -166,19 +166,24 @@ def precision(args: argparse.Namespace) -> None:
 
 
 def loading(args: argparse.Namespace) -> None:
-    """Reading files alone, training on files, training on images in memory."""
+    """Reading files alone; training on files over training on images in memory, in turn."""
     model = model_config(args.model)
     files = find_images([args.images]).paths[: args.batch * args.steps]
-    preprocessing = preprocessing_of(model)
-    for name in ("none", "light", "delivery"):
+    dfd_rate(model, "auto", args.batch, 2)  # warm-up
+    for name in args.augments.split(","):
         augmentation = None if name == "none" else Augmentation(augment_config(name))
-        images = _Augmented(files, preprocessing, 64_000_000, augmentation)
+        images = _Augmented(files, preprocessing_of(model), 64_000_000, augmentation)
         alone = [loading_rate(images, args.batch, args.workers) for _ in range(args.rounds)]
-        print(f"loading alone, augment={name}, {args.workers} workers: {_spread(alone)} img/s", flush=True)
-        trained = [dfd_rate(model, "auto", args.batch, args.steps, images) for _ in range(args.rounds)]
-        print(f"training {args.model} on files, augment={name}: {_spread(trained)} img/s", flush=True)
-    synthetic = [dfd_rate(model, "auto", args.batch, args.steps) for _ in range(args.rounds)]
-    print(f"training {args.model} on images in memory: {_spread(synthetic)} img/s")
+        pairs = []
+        for _ in range(args.rounds):
+            from_files = dfd_rate(model, "auto", args.batch, args.steps, images)
+            pairs.append((from_files, dfd_rate(model, "auto", args.batch, args.steps)))
+        print(
+            f"{args.model} augment={name}: loading alone {_spread(alone)} img/s with {args.workers} workers; training "
+            f"on files {_spread([a for a, _ in pairs])} img/s, in memory {_spread([b for _, b in pairs])} img/s, "
+            f"files/memory {_spread([a / b for a, b in pairs], 3)}",
+            flush=True,
+        )
 
 
 class _Augmented(Images):
@@ -208,6 +213,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--augments", default="none,light,delivery")
     parser.add_argument("--images", help="folder of image files, for 'loading'")
     args = parser.parse_args()
     if args.what == "loading" and not args.images:
