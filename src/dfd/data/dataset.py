@@ -168,9 +168,15 @@ def batches_of(n: int, size: int, rank: int = 0, world: int = 1) -> list[list[Dr
     return [[Draw(row) for row in range(start, min(start + size, n))] for start in starts]
 
 
-def loader(data: Dataset, batches: Sampler | list[list[Draw]], workers: int, pin_memory: bool = False) -> DataLoader:
-    """A DataLoader over prepared batches; `workers` processes decode ahead of the network."""
-    return DataLoader(
+def loader(
+    data: Dataset, batches: Sampler | list[list[Draw]], workers: int, pin_memory: bool = False, keep: bool = False
+) -> DataLoader:
+    """A DataLoader over prepared batches; `workers` processes decode ahead of the network.
+
+    `keep`: the processes start now and stay for all passes. Started later, as copies of a process that has grown by
+    gigabytes, they cost seconds a pass.
+    """
+    made: DataLoader = DataLoader(
         data,
         batch_sampler=batches,
         num_workers=workers,
@@ -178,7 +184,11 @@ def loader(data: Dataset, batches: Sampler | list[list[Draw]], workers: int, pin
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
         prefetch_factor=2 if workers else None,
+        persistent_workers=keep and workers > 0,
     )
+    if keep:
+        iter(made)
+    return made
 
 
 def _start_worker(_: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dfd.data.dataset import Batch, Features, Images, batches_of, loader
@@ -17,15 +18,30 @@ def compute_logits(
     detector: Detector, data: Images | Features, batch_size: int, runtime: Runtime, label: str | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Logits float32 [N], NaN where the file cannot be used, and the reasons by row. `label` shows a progress bar."""
-    function = detector.classify if isinstance(data, Features) else detector
-    return _compute(detector, function, data, (), batch_size, runtime, label)
+    return logits_of(detector, stream_of(data, batch_size, runtime), runtime, label)
+
+
+def logits_of(
+    detector: Detector, stream: DataLoader, runtime: Runtime, label: str | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """`compute_logits` on a stream of batches, which may be gone through again."""
+    function = detector.classify if isinstance(stream.dataset, Features) else detector
+    return _compute(detector, function, stream, (), runtime, label)
 
 
 def compute_features(
     detector: Detector, data: Images, batch_size: int, runtime: Runtime, label: str | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Penultimate features float32 [N, F], NaN where the file cannot be used, and the reasons by row."""
-    return _compute(detector, detector.features, data, (detector.width,), batch_size, runtime, label)
+    stream = stream_of(data, batch_size, runtime)
+    return _compute(detector, detector.features, stream, (detector.width,), runtime, label)
+
+
+def stream_of(data: Images | Features, batch_size: int, runtime: Runtime, keep: bool = False) -> DataLoader:
+    """This rank's share of all rows, in batches that are alike for any number of ranks. `keep`: see `loader`."""
+    batches = batches_of(len(data), batch_size, runtime.rank, runtime.world)
+    workers = runtime.workers if isinstance(data, Images) and len(batches) >= MIN_BATCHES_FOR_WORKERS else 0
+    return loader(data, batches, min(workers, len(batches)), runtime.device.type == "cuda", keep)
 
 
 def to_device(batch: Batch, runtime: Runtime) -> torch.Tensor:
@@ -38,19 +54,16 @@ def to_device(batch: Batch, runtime: Runtime) -> torch.Tensor:
 def _compute(
     detector: Detector,
     function: Callable[[torch.Tensor], torch.Tensor],
-    data: Images | Features,
+    stream: DataLoader,
     shape: tuple[int, ...],
-    batch_size: int,
     runtime: Runtime,
     label: str | None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Each rank works through its share of the batches; every rank gets all results, each row once."""
-    batches = batches_of(len(data), batch_size, runtime.rank, runtime.world)
-    workers = runtime.workers if isinstance(data, Images) and len(batches) >= MIN_BATCHES_FOR_WORKERS else 0
-    stream = loader(data, batches, min(workers, len(batches)), pin_memory=runtime.device.type == "cuda")
+    total = len(stream.dataset)  # type: ignore[arg-type]
     quiet = True if label is None or not runtime.is_main else None  # None: no bar in a log file
     bar = tqdm(
-        total=len(data),
+        total=total,
         desc=label,
         unit="img",
         disable=quiet,
@@ -66,7 +79,7 @@ def _compute(
             bar.update(min(bar.total - bar.n, runtime.world * (len(batch.rows) + len(batch.errors))))
         # One copy at the end: a copy a batch would make the device wait for this process.
         mine = [(rows, values.cpu().numpy()) for rows, values in parts]
-    results = np.full((len(data), *shape), np.nan, np.float32)
+    results = np.full((total, *shape), np.nan, np.float32)
     for rows, values in runtime.gather(mine):
         results[rows] = values
     return results, dict(runtime.gather(list(errors.items())))

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dfd.config import TrainConfig, TrainerConfig
 from dfd.data.dataset import Batch, TrainingOrder, loader
 from dfd.errors import UserError
-from dfd.inference.forward import compute_logits, to_device
+from dfd.inference.forward import logits_of, stream_of, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.loop import diverged
@@ -33,6 +33,7 @@ class DetectorTask:
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         self._config, self._trainer, self._runtime = config, config.trainer, runtime
         self._train, self._val = train, val
+        self._val_stream = stream_of(val.data, config.evaluation.batch_size, runtime, keep=True)
         self.detector = runtime.place(detector)
         detector.backbone.requires_grad_(config.model.freeze != "backbone")
         network: nn.Module = _Network(detector)
@@ -79,8 +80,7 @@ class DetectorTask:
     def validate(self) -> dict[str, float]:
         """Loss and AUROC on the validation split, of the moving average if there is one."""
         self._runtime.share_buffers(self._measured)
-        batch_size = self._config.evaluation.batch_size
-        logits, errors = compute_logits(self._measured, self._val.data, batch_size, self._runtime)
+        logits, errors = logits_of(self._measured, self._val_stream, self._runtime)
         self._val.fail_on(errors)
         if not np.isfinite(logits).all():
             raise diverged("the network's output on validation is no longer finite")
