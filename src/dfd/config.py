@@ -10,6 +10,8 @@ from typing import Any
 
 from dfd.errors import UserError
 
+STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
+
 
 def setting(
     default: Any,
@@ -21,8 +23,8 @@ def setting(
 ) -> Any:
     """A dataclass field that explains itself: `low` and `high` are inclusive bounds."""
     about = {"help": help, "choices": choices, "low": low, "high": high}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=about)
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: default.copy(), metadata=about)
     return field(default=default, metadata=about)
 
 
@@ -36,7 +38,6 @@ class DataConfig:
     root: str = setting("data", "folder that holds raw and prepared data")
     fractions: list[float] = setting([0.7, 0.15, 0.15], "shares of train, val and test", low=0, high=1)
     keep_splits: bool = setting(False, "keep the splits that the data set was published with")
-    folds: int = setting(0, "also number the groups 0..k-1 for cross-validation; 0: no folds", low=0, high=100)
     split_seed: int = setting(0, "seed of the split", low=0)
     near_duplicate_bits: int = setting(
         32, "images whose 256-bit perceptual hashes differ in at most this many bits form one group", low=0, high=64
@@ -176,12 +177,82 @@ class EvaluationConfig:
     batch_size: int = setting(32, "images a forward pass", low=1)
     resamples: int = setting(1000, "bootstrap resamples of groups", low=100, high=100_000)
     seed: int = setting(0, "seed of the bootstrap", low=0)
+
+
+@dataclass
+class CalibrationConfig:
+    """How scores become probabilities and verdicts; all of it is chosen on validation or out-of-fold rows."""
+
+    method: str = setting(
+        "auto",
+        "map from logit to probability; auto: the one with the lowest cross-validated log loss",
+        choices=("auto", "temperature", "platt", "isotonic"),
+    )
+    threshold: str = setting(
+        "balanced",
+        "what the threshold is best at: balanced accuracy, F1, most fakes found at a false positive rate of at most "
+        "max_fpr, or least cost",
+        choices=("balanced", "f1", "fpr", "cost"),
+    )
+    max_fpr: float = setting(0.05, "threshold=fpr: the largest share of reals that may be called fake", low=0, high=1)
+    miss_cost: float = setting(1.0, "threshold=cost: what a missed fake costs, where a false alarm costs 1", low=0)
     unsure_error: float = setting(
         0.05,
-        "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest of validation",
+        "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest",
         low=0,
         high=0.5,
     )
+
+
+@dataclass
+class CrossValidationConfig:
+    """Training on folds: every image outside of the test split is scored by a model that has not seen it."""
+
+    folds: int = setting(0, "number of folds; 0: no cross-validation, train and val splits are used", low=0, high=100)
+    val_fraction: float = setting(
+        0.15, "share of a fold's training images on which the best epoch is chosen", low=0.01, high=0.5
+    )
+    final: str = setting(
+        "average",
+        "what the bundle holds: all folds' models, whose mean logit counts, or one model trained again on all folds",
+        choices=("average", "refit"),
+    )
+
+
+@dataclass
+class RobustnessConfig:
+    """Changes that an image may go through, each at several strengths."""
+
+    name: str = setting("???", "short name")
+    changes: dict[str, list[float]] = setting({}, "kind of change: its strengths")
+    seed: int = setting(0, "seed of noise", low=0)
+
+
+@dataclass
+class StrategyConfig:
+    """How the members of an ensemble are combined."""
+
+    name: str = setting("???", "short name, used in folder names and tables")
+    kind: str = setting("???", "way of combining", choices=STRATEGIES)
+    space: str = setting(
+        "probability", "averaging, weighted: what is averaged", choices=("probability", "logit")
+    )
+    by: str = setting(
+        "optimised",
+        "weighted: where the weights come from: given, AUROC above chance, or least log loss",
+        choices=("fixed", "auroc", "optimised"),
+    )
+    weights: list[float] | None = setting(None, "weighted, by=fixed: one weight a member", low=0)
+    select: bool = setting(True, "stacking: also choose the members, by inner cross-validation")
+    components: list[int] = setting(
+        [16, 32, 64, 128, 256], "stacking_pca_svc: numbers of principal components to choose from", low=1
+    )
+    c: list[float] = setting(
+        [0.01, 0.1, 1.0, 10.0], "stacking_logreg, stacking_pca_svc: values of C to choose from", low=1e-9
+    )
+    leaves: list[int] = setting([2, 4, 8], "stacking_gbm: largest numbers of leaves a tree to choose from", low=2)
+    inner_folds: int = setting(4, "stacking: folds of the cross-validation that chooses", low=2, high=20)
+    seed: int = setting(0, "seed of inner folds and estimators", low=0)
 
 
 @dataclass
@@ -195,6 +266,8 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    cv: CrossValidationConfig = field(default_factory=CrossValidationConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
@@ -207,6 +280,72 @@ class EvalConfig:
     bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
     data: DataConfig | None = None
     split: str = setting("test", "split to measure on", choices=("val", "test"))
+    robustness: RobustnessConfig | None = None
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class EnsembleConfig:
+    """Combine trained detectors into one, fitted on out-of-fold or validation rows, and compare it with the best."""
+
+    name: str = setting("${strategy.name}", "name of the run; outputs/ensemble/<name>/<time> is its folder")
+    members: list[str] = setting(
+        [], "runs of `dfd train`, two or more; default: the best on validation of the newest run's data"
+    )
+    top: int = setting(3, "how many members to take when none are named", low=2)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class FeaturesConfig:
+    """Compute the penultimate features of all images of a data set, once; `ensemble` and others read them."""
+
+    name: str = setting("${oc.select:data.name,bundle}", "name of the run; outputs/features/<name>/<time> is its folder")
+    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    data: DataConfig | None = None
+    batch_size: int = setting(32, "images a forward pass", low=1)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class CompareConfig:
+    """Rank finished runs by what they were measured on, and say which differences are real."""
+
+    name: str = setting("compare", "name of the run; outputs/compare/<name>/<time> is its folder")
+    inputs: list[str] = setting(
+        ["outputs"], "run folders, or folders with runs in them; bare arguments are taken instead"
+    )
+    resamples: int = setting(1000, "paired bootstrap resamples of groups", low=100, high=100_000)
+    seed: int = setting(0, "seed of the bootstrap", low=0)
+
+
+@dataclass
+class EncoderConfig:
+    """A pretrained network that looks at blurred thumbnails: it tells who and how was photographed."""
+
+    name: str = setting("???", "short name")
+    backbone: str = setting("???", "timm model name, with its weights tag")
+    weights: str | None = setting(None, "local .safetensors file of its weights, in timm's names")
+    sides: list[int] = setting([20, 48], "widths in pixels that images are reduced to before it sees them", low=1)
+
+
+@dataclass
+class AuditConfig:
+    """Ask what a detector could score on a data set without any trace of forgery: size, format, colours, blur."""
+
+    name: str = setting("${data.name}", "name of the run; outputs/data-audit/<name>/<time> is its folder")
+    data: DataConfig = field(default_factory=DataConfig)
+    encoder: EncoderConfig | None = None
+    bundle: str | None = setting(None, "also measure this bundle on images re-encoded and resized alike, and given the shortcuts")
+    folds: int = setting(5, "folds of the grouped cross-validation", low=2, high=20)
+    strata: int = setting(20, "strata of the nuisance score for the conditional AUROC", low=2, high=100)
+    side: int = setting(128, "counterfactual: side in pixels that every image is resized to", low=16, high=1024)
+    quality: int = setting(75, "counterfactual: JPEG quality that every image is re-encoded at", low=1, high=100)
+    seed: int = setting(0, "seed of folds and classifiers", low=0)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 

@@ -85,7 +85,7 @@ def _bundle(
         model=replace(config.model, weights=None),  # the path means nothing elsewhere
         detector=detector,
         preprocessing=detector.preprocessing,
-        calibration=calibrate(logits, val.labels, config.evaluation.unsure_error),
+        calibration=calibrate(logits, val.labels, val.groups, config.calibration),
         max_pixels=config.data.max_pixels,
         data={
             "name": manifest.name,

@@ -1,6 +1,6 @@
 """Rows of a manifest as batches of tensors, in an order that depends on the seed and the step alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
 class Images(Dataset[tuple[int, torch.Tensor | str]]):
     """Files as network inputs: the one way from a file to a tensor.
 
-    An item is (row, uint8 tensor [3, size, size]), or (row, reason) if the file cannot be used.
+    An item is (row, uint8 tensor [3, size, size]), or (row, reason) if the file cannot be used. `change` is applied
+    to each image, uint8 RGB [H, W, 3], as if the file held the result; it must be picklable.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
         preprocessing: Preprocessing,
         max_pixels: int,
         augmentation: Augmentation | None = None,
+        change: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.preprocessing = preprocessing
         self.max_pixels = max_pixels
         self.augmentation = augmentation
+        self.change = change
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -54,6 +57,8 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
             image = read_image(self.paths[draw.row], self.max_pixels)
         except UnusableImage as error:
             return draw.row, str(error)
+        if self.change is not None:
+            image = self.change(image)
         offset = (0.5, 0.5)
         if self.augmentation is not None and draw.seed is not None:
             image = self.augmentation(image, draw.seed)

@@ -15,7 +15,7 @@ from dfd.files import replacing, write_text
 SPLITS = ("train", "val", "test")
 COLUMNS = (
     *("path", "label", "split", "source", "group", "sha256", "phash"),
-    *("width", "height", "format", "bytes", "fold"),
+    *("width", "height", "format", "bytes"),
 )
 TABLE, HEADER = "manifest.parquet", "manifest.json"
 
@@ -25,7 +25,7 @@ class Manifest:
     """One row an image, sorted by path, and what they are together.
 
     `table` has COLUMNS and the data set's own. `path` is relative to `root`, in the form of `data.names`; `label`
-    is 1 for fake and 0 for real; rows of one `group` are never in two splits; `fold` is -1 where there is none.
+    is 1 for fake and 0 for real; rows of one `group` are never in two splits.
     """
 
     table: pd.DataFrame

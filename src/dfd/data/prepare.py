@@ -19,11 +19,11 @@ from dfd.data.inspect import describe_all
 from dfd.data.manifest import COLUMNS, SPLITS, Manifest, fingerprint
 from dfd.data.names import to_text
 from dfd.data.sources import SOURCES, Raw
-from dfd.data.splits import assign_folds, assign_splits, check_labels
+from dfd.data.splits import assign_splits, check_labels
 from dfd.errors import UserError
 from dfd.files import replacing
 
-PIPELINE = 1  # raise it when the same files and settings would give another manifest
+PIPELINE = 2  # raise it when the same files and settings would give another manifest
 LABELS = ("real", "fake")
 STRADDLES = "a near duplicate is in the published split"
 UNUSABLE, DROPPED = "unusable.csv", "dropped.csv"
@@ -139,7 +139,6 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
         check_labels(table["label"].to_numpy(), kept, {SPLITS[code]: code for code in np.unique(kept)})
     else:
         table["split"] = assign_splits(table, data.fractions, data.split_seed)
-    table["fold"] = assign_folds(table, data.folds, data.split_seed)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]].infer_objects()
     header = {
         "name": data.name,

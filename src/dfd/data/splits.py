@@ -23,21 +23,13 @@ def assign_splits(table: pd.DataFrame, fractions: Sequence[float], seed: int) ->
     return pd.Series(np.array(SPLITS, dtype=object)[parts], index=table.index)
 
 
-def assign_folds(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
-    """Fold 0..folds-1 of each row that is not a test row, and -1 for the rest (for all, when `folds` is 0).
-
-    Test rows have none, for out-of-fold predictions serve to fit and to choose, which test rows never do.
-    """
-    numbers = pd.Series(-1, index=table.index)
-    if folds == 0:
-        return numbers
-    if folds == 1:
-        raise UserError("data.folds=1 leaves nothing to train on; accepted is 0 (no folds) or 2 to 100")
-    open_rows = table[table["split"] != "test"]
-    parts = deal(open_rows, [1 / folds] * folds, seed)
-    check_labels(open_rows["label"].to_numpy(), parts, {f"fold {number}": number for number in range(folds)})
-    numbers[open_rows.index] = parts
-    return numbers
+def assign_folds(table: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
+    """Fold 0..folds-1 of each row of a table as in `assign_splits`; no group is in two folds."""
+    if folds < 2:
+        raise UserError(f"cv.folds={folds} leaves nothing to train on; accepted is 0 (no folds) or 2 to 100")
+    parts = deal(table, [1 / folds] * folds, seed)
+    check_labels(table["label"].to_numpy(), parts, {f"fold {number}": number for number in range(folds)})
+    return parts
 
 
 def deal(table: pd.DataFrame, fractions: Sequence[float], seed: int) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
+from dfd.config import CalibrationConfig
 from dfd.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -72,13 +73,16 @@ class Calibration:
         return cls(**values)
 
 
-def calibrate(logit: ArrayLike, label: ArrayLike, unsure_error: float) -> Calibration:
+def calibrate(
+    logit: ArrayLike, label: ArrayLike, group: ArrayLike, settings: CalibrationConfig
+) -> Calibration:
     """Fit temperature and bias, choose the threshold and the unsure band.
 
     Args:
         logit: [n] finite logits of validation rows.
         label: [n] 1 = fake, 0 = real; both must occur.
-        unsure_error: the largest share of errors among the rows outside of the unsure band, 0 to 1.
+        group: [n] rows of one group are not independent, and are never separated.
+        settings: what to fit and what the threshold is to be best at.
 
     Raises UserError when the rows cannot tell: none, one class only, or logits that are not finite.
 
@@ -86,11 +90,11 @@ def calibrate(logit: ArrayLike, label: ArrayLike, unsure_error: float) -> Calibr
     The probability presumes the validation rows' share of fakes.
     """
     logit, label = np.asarray(logit, dtype=np.float64), np.asarray(label)
-    _check_rows(logit, label, unsure_error)
+    _check_rows(logit, label, settings.unsure_error)
     temperature, bias = fit_scale(logit, label)
     prob = Calibration(temperature, bias, 0.5, 0.5, 0.5).prob(logit)
     threshold = best_threshold(prob, label)
-    low, high = unsure_band(prob, label, threshold, unsure_error)
+    low, high = unsure_band(prob, label, threshold, settings.unsure_error)
     return Calibration(temperature, bias, threshold, low, high)
 
 

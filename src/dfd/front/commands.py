@@ -45,6 +45,7 @@ COMMANDS = (
             "dfd train model=densenet121",
             "dfd train model=efficientnet_b4 data=real140k trainer.epochs=5",
             "dfd train -m model=resnet50,densenet121 seed=0,1",
+            "dfd train -m model=resnet50,efficientnet_b0 data=yonsei cv.folds=5",
             "dfd train resume=true",
         ),
         resumable=True,
@@ -56,6 +57,42 @@ COMMANDS = (
             "dfd eval",
             "dfd eval bundle=outputs/train/demo-resnet50/TIME",
             "dfd eval data=real140k",
+            "dfd eval -m bundle=RUN,RUN data=yonsei,real140k",
+            "dfd eval robustness=web",
+        ),
+    ),
+    Command(
+        "ensemble",
+        config.EnsembleConfig,
+        (
+            "dfd ensemble strategy=stacking_pca_svc",
+            "dfd ensemble strategy=weighted members=[RUN,RUN,RUN]",
+            "dfd ensemble -m strategy=averaging,majority,weighted,stacking_logreg",
+        ),
+    ),
+    Command(
+        "compare",
+        config.CompareConfig,
+        (
+            "dfd compare",
+            "dfd compare outputs/train outputs/ensemble/averaging",
+        ),
+        paths="inputs",
+    ),
+    Command(
+        "features",
+        config.FeaturesConfig,
+        (
+            "dfd features",
+            "dfd features bundle=RUN data=yonsei",
+        ),
+    ),
+    Command(
+        "data audit",
+        config.AuditConfig,
+        (
+            "dfd data audit data=yonsei",
+            "dfd data audit data=real140k bundle=RUN",
         ),
     ),
     Command(

@@ -43,8 +43,9 @@ class Detector(nn.Module):
         return self.backbone((images.float() - self.shift) / self.scale)
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [N, F] to logits [N]."""
-        return self.head(features).squeeze(-1)
+        """Features [N, F] to logits [N]; in fp32 always, so that logits from kept features are those of the network."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float()).squeeze(-1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images to logits [N]."""

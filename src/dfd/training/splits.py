@@ -17,10 +17,11 @@ from dfd.runtime import Runtime
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs, labels and file names of a split, row by row; `fingerprint` names the manifest."""
+    """Inputs, labels, groups and file names of a split, row by row; `fingerprint` names the manifest."""
 
     data: Images | Features
     labels: np.ndarray
+    groups: np.ndarray
     paths: list[str]
     fingerprint: str
 
@@ -55,7 +56,7 @@ def load_split(name: str, config: TrainConfig, manifest: Manifest, detector: Det
     images = Images(
         [manifest.file(path) for path in rows["path"]], detector.preprocessing, config.data.max_pixels, augmentation
     )
-    split = Split(images, labels, list(rows["path"]), manifest.fingerprint)
+    split = Split(images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
     if config.model.freeze == "none" or not config.augment.is_none():
         return split
     batch_size = config.evaluation.batch_size

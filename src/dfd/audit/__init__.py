@@ -1,0 +1,1 @@
+"""What a data set gives away without any trace of forgery."""
