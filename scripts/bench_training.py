@@ -128,7 +128,7 @@ def forward_rate(model: ModelConfig, precision: str, batch: int, steps: int) -> 
 
 def loading_rate(images: Images, batch: int, workers: int) -> float:
     """Images/s of reading, decoding, augmenting and preprocessing, with nothing done with the result."""
-    stream = loader(images, batches_of(len(images), batch), workers)
+    stream = loader(images, batches_of(range(len(images)), batch), workers)
     started = time.perf_counter()
     for _ in stream:
         pass

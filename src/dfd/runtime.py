@@ -25,14 +25,20 @@ Module = TypeVar("Module", bound=nn.Module)
 Result = TypeVar("Result")
 
 PATIENCE = timedelta(hours=12)  # ranks wait for each other, such as for the main one to prepare a data set
+MIXED = "fp32 or bf16 by network"
 MAX_AUTO_WORKERS = 8  # decoding keeps up with one GPU by then; more only costs memory
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device, precision and place among the ranks of this process."""
+    """Device, precision and place among the ranks of this process.
+
+    `wanted` is the precision asked for, `precision` what it came to: fp32, bf16, fp16, or MIXED where each network
+    runs in its own.
+    """
 
     accelerator: Accelerator
+    wanted: str
     precision: str
     workers: int
     channels_last: bool
@@ -64,10 +70,15 @@ class Runtime:
             module.to(memory_format=torch.channels_last)
         return module
 
+    def precision_of(self, cpu_bf16: bool) -> str:
+        """The precision of a network; `cpu_bf16` as in `start`."""
+        return _precision(self.wanted, self.device.type, cpu_bf16)
+
     @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """Compute in the runtime's precision within the block."""
-        with self.accelerator.autocast():
+    def autocast(self, cpu_bf16: bool) -> Iterator[None]:
+        """Compute in the precision of a network within the block."""
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision_of(cpu_bf16))
+        with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             yield
 
     def gather(self, items: list[Any]) -> list[Any]:
@@ -112,14 +123,15 @@ class Runtime:
         return f"{where}{threads}, {self.precision}, {self.world} process{'es' if self.world > 1 else ''}"
 
 
-def start(config: RuntimeConfig, *, cpu_bf16: bool) -> Runtime:
+def start(config: RuntimeConfig, *, cpu_bf16: bool | None) -> Runtime:
     """Claim the device and set the switches of `config`.
 
-    `cpu_bf16`: whether the model gains from bf16 on a CPU that has bf16 matrix instructions.
+    `cpu_bf16`: whether the model gains from bf16 on a CPU that has bf16 matrix instructions; None: some do.
     Raises UserError if the device asked for is not there.
     """
     device = _device(config.device)
-    precision = _precision(config.precision, device, cpu_bf16)
+    each = {_precision(config.precision, device, one) for one in ((True, False) if cpu_bf16 is None else (cpu_bf16,))}
+    precision = each.pop() if len(each) == 1 else MIXED
     _set_switches(config)
     if device == "cpu":
         machine.keep_freed()
@@ -128,11 +140,11 @@ def start(config: RuntimeConfig, *, cpu_bf16: bool) -> Runtime:
     AcceleratorState._reset_state(reset_partial_state="RANK" not in os.environ)
     accelerator = Accelerator(
         cpu=device == "cpu",
-        mixed_precision="no" if precision == "fp32" else precision,
+        mixed_precision="no" if precision in ("fp32", MIXED) else precision,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     workers = min(machine.available_cores(), MAX_AUTO_WORKERS) if config.workers < 0 else config.workers
-    return Runtime(accelerator, precision, workers, config.channels_last)
+    return Runtime(accelerator, config.precision, precision, workers, config.channels_last)
 
 
 def seed_from(*parts: int) -> int:

@@ -63,9 +63,9 @@ def test_a_batch_larger_than_the_split_becomes_the_whole_split() -> None:
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))
 def test_every_row_is_on_one_rank_once_in_the_same_batches(n: int, size: int, world: int) -> None:
-    shares = [batches_of(n, size, rank, world) for rank in range(world)]
+    shares = [batches_of(range(n), size, rank, world) for rank in range(world)]
     assert sorted(draw.row for share in shares for batch in share for draw in batch) == list(range(n))
-    assert sorted(map(str, sum(shares, []))) == sorted(map(str, batches_of(n, size)))
+    assert sorted(map(str, sum(shares, []))) == sorted(map(str, batches_of(range(n), size)))
 
 
 def images_of(folder: Path, augmentation: Augmentation | None = None) -> Images:
@@ -75,7 +75,7 @@ def images_of(folder: Path, augmentation: Augmentation | None = None) -> Images:
 def test_a_file_that_cannot_be_read_does_not_stop_its_batch(tmp_path: Path) -> None:
     data = images_of(two_class_folder(tmp_path, 3))
     data.paths[1].write_bytes(b"no image")
-    (batch,) = loader(data, batches_of(6, 6), workers=0)
+    (batch,) = loader(data, batches_of(range(6), 6), workers=0)
     assert batch.rows.tolist() == [0, 2, 3, 4, 5]
     assert batch.inputs.shape == (5, 3, 32, 32) and batch.inputs.dtype == torch.uint8
     assert list(batch.errors) == [1]
@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_its_batch(tmp_path: Path) -> N
 
 def test_a_batch_of_bad_files_only_is_empty(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
-    (batch,) = loader(images_of(tmp_path), batches_of(1, 4), workers=0)
+    (batch,) = loader(images_of(tmp_path), batches_of(range(1), 4), workers=0)
     assert len(batch.rows) == 0 and list(batch.errors) == [0]
 
 

@@ -40,7 +40,7 @@ def test_no_such_rows(split: str) -> None:
 def test_the_fingerprint_depends_on_content_label_and_split_alone() -> None:
     table = make().table
     name = fingerprint(table)
-    assert fingerprint(table.sample(frac=1, random_state=1).assign(path="x", group=7, fold=3)) == name
+    assert fingerprint(table.sample(frac=1, random_state=1).assign(path="x", group=7)) == name
     for column, value in (("label", 0), ("split", "test"), ("sha256", "z")):
         assert fingerprint(table.assign(**{column: value})) != name
 
@@ -73,8 +73,8 @@ def test_halves_of_two_manifests(tmp_path: Path) -> None:
 
 def test_a_lacking_column(tmp_path: Path) -> None:
     manifest = make()
-    Manifest(manifest.table.drop(columns="fold"), manifest.header).save(tmp_path)
-    with pytest.raises(UserError, match="lacks the columns fold"):
+    Manifest(manifest.table.drop(columns="bytes"), manifest.header).save(tmp_path)
+    with pytest.raises(UserError, match="lacks the columns bytes"):
         Manifest.load(tmp_path)
 
 

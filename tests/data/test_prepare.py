@@ -30,7 +30,7 @@ def never(*_: object, **__: object) -> None:
 
 
 def test_a_manifest_says_all(raw: Path) -> None:
-    manifest = prepare(config(folds=2))
+    manifest = prepare(config())
     table, header = manifest.table, manifest.header
     assert tuple(table)[: len(COLUMNS)] == COLUMNS
     assert table["path"].tolist() == sorted(f"{kind}/{n:03d}.jpg" for kind in ("fake", "real") for n in range(10))
@@ -44,7 +44,6 @@ def test_a_manifest_says_all(raw: Path) -> None:
     assert header["sources"] == {"mine-fake": {"real": 0, "fake": 10}, "mine-real": {"real": 10, "fake": 0}}
     assert (header["unusable"], header["dropped"], header["images"]) == (0, 0, 20)
     assert header["duplicates"] == {"exact": 0, "near": 0, "largest": 1, "across_labels": 0}
-    assert set(table["fold"]) == {-1, 0, 1}
     saved = Manifest.load(Path("data/prepared/mine"))
     pd.testing.assert_frame_equal(saved.table, table)
     assert saved.header == header
@@ -79,7 +78,7 @@ def test_a_changed_file_is_noticed(raw: Path, monkeypatch: pytest.MonkeyPatch, c
 
 
 @pytest.mark.usefixtures("raw")
-@pytest.mark.parametrize("change", [{"split_seed": 1}, {"near_duplicate_bits": 5}, {"folds": 2}, {"max_pixels": 9000}])
+@pytest.mark.parametrize("change", [{"split_seed": 1}, {"near_duplicate_bits": 5}, {"max_pixels": 9000}])
 def test_a_changed_setting_is_noticed(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]) -> None:
     prepare(config())
     monkeypatch.setattr(module, "describe_all", never)
@@ -242,7 +241,7 @@ class TestPlaces:
         with monkeypatch.context() as patch:
             patch.setattr(module, "describe_all", never)
             assert prepare(config()).fingerprint == first.fingerprint
-        assert prepare(config(folds=2)).fingerprint == first.fingerprint
+        assert prepare(config(near_duplicate_bits=2)).fingerprint == first.fingerprint
         real_and_fake(workdir / "data" / "raw" / "mine", 6)  # even where another could be meant
         monkeypatch.chdir("/")
         assert prepare(config(root=str(workdir / "data"))).fingerprint == first.fingerprint
@@ -261,7 +260,7 @@ class TestPlaces:
         (workdir / "mine.zip").unlink()
         assert prepare(config()).fingerprint == first.fingerprint
         with pytest.raises(UserError, match="no longer there"):
-            prepare(config(folds=2))
+            prepare(config(split_seed=2))
 
 
 @pytest.mark.parametrize(
@@ -295,7 +294,7 @@ def test_the_demo(workdir: Path) -> None:
 @pytest.mark.shared
 def test_the_real_yonsei_set(workdir: Path, shared: Path) -> None:
     data = config(
-        name="yonsei", module="yonsei", source=str(shared / "data" / "yonsei_160"), near_duplicate_bits=60, folds=5
+        name="yonsei", module="yonsei", source=str(shared / "data" / "yonsei_160"), near_duplicate_bits=60
     )
     manifest = prepare(data)
     assert manifest.table["label"].value_counts().to_dict() == {0: 1081, 1: 960}

@@ -52,7 +52,7 @@ def test_inference_leaves_no_trace_in_the_network(images: Images) -> None:
 
 
 def test_timing_says_what_was_timed() -> None:
-    timing = time_inference(build(tiny_model(), tiny_preprocessing()), start(RUNTIME, cpu_bf16=False), batch_size=2)
+    timing = time_inference([build(tiny_model(), tiny_preprocessing())], start(RUNTIME, cpu_bf16=False), batch_size=2)
     assert 0 < timing.median_ms <= timing.p95_ms
     assert "batch size 2" in str(timing) and "cpu" in str(timing)
 

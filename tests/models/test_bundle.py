@@ -1,10 +1,15 @@
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from dfd.ensemble.combiners import Mean
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration
 from dfd.models import bundle
@@ -13,11 +18,10 @@ from tests.factories import tiny_model, tiny_preprocessing
 
 
 def made(folder: Path, name: str = "first") -> bundle.Bundle:
-    one = bundle.Bundle(
+    one = bundle.DetectorBundle(
         name=name,
         model=tiny_model(),
         detector=build(tiny_model(), tiny_preprocessing()).eval(),
-        preprocessing=tiny_preprocessing(),
         calibration=Calibration(1.5, 0.1, 0.45, 0.4, 0.5),
         max_pixels=12345,
         data={"name": "tiny", "fingerprint": "abc", "train": 2, "val": 1},
@@ -31,8 +35,18 @@ def made(folder: Path, name: str = "first") -> bundle.Bundle:
     return one
 
 
+def rewrite(folder: Path, old: str, new: str) -> None:
+    """Change bundle.yaml as another version of dfd might have written it: with the checksum that belongs to it."""
+    head = (folder / "bundle.yaml").read_text().rpartition(bundle.CHECKSUM)[0]
+    assert old in head
+    head = head.replace(old, new)
+    digest = hashlib.sha256(head.encode()).hexdigest()
+    (folder / "bundle.yaml").write_text(f"{head}{bundle.CHECKSUM}{digest}\n")
+
+
 def test_a_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
     saved, loaded = made(tmp_path), bundle.load(tmp_path)
+    assert isinstance(loaded, bundle.DetectorBundle)
     for name in ("name", "model", "preprocessing", "calibration", "max_pixels", "data", "training", "seen", "versions"):
         assert getattr(loaded, name) == getattr(saved, name), name
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
@@ -58,11 +72,9 @@ def test_a_single_flipped_bit_in_the_weights_is_noticed(tmp_path: Path) -> None:
         ("fingerprint:", "finger:"),
     ],
 )
-def test_a_changed_setting_that_makes_no_sense_is_noticed(tmp_path: Path, old: str, new: str) -> None:
+def test_a_setting_that_makes_no_sense_is_noticed(tmp_path: Path, old: str, new: str) -> None:
     made(tmp_path)
-    text = (tmp_path / "bundle.yaml").read_text()
-    assert old in text
-    (tmp_path / "bundle.yaml").write_text(text.replace(old, new))
+    rewrite(tmp_path, old, new)
     with pytest.raises(UserError, match="bundle.yaml is damaged"):
         bundle.load(tmp_path)
 
@@ -84,7 +96,42 @@ def test_the_newest_bundle_is_found_or_the_one_that_is_named(tmp_path: Path) -> 
 
 def test_weights_of_another_network_are_noticed(tmp_path: Path) -> None:
     made(tmp_path)
-    text = (tmp_path / "bundle.yaml").read_text()
-    (tmp_path / "bundle.yaml").write_text(text.replace("test_resnet.r160_in1k", "test_efficientnet.r160_in1k"))
+    rewrite(tmp_path, "test_resnet.r160_in1k", "test_efficientnet.r160_in1k")
     with pytest.raises(UserError, match="does not fit the model in bundle.yaml"):
         bundle.load(tmp_path)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_flipped_bit_in_any_file_is_noticed(tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / "bundle"
+    if not folder.exists():
+        made(folder)
+    path = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    content = path.read_bytes()
+    place, bit = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(0, 7))
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+    try:
+        with pytest.raises(UserError, match="damaged"):
+            bundle.load(folder)
+    finally:
+        path.write_bytes(content)
+
+
+def test_an_ensemble_comes_back_with_its_members(tmp_path: Path) -> None:
+    members = (made(tmp_path / "a", "a"), made(tmp_path / "b", "b"))
+    common = {
+        key: getattr(members[0], key)
+        for key in ("calibration", "max_pixels", "data", "training", "metrics", "config", "seen", "versions")
+    }
+    one = bundle.EnsembleBundle(name="both", members=members, combiner=Mean((0.25, 0.75), "logit"), **common)
+    bundle.save(one, tmp_path / "both", [tmp_path / "a", tmp_path / "b"])
+    loaded = bundle.load(tmp_path / "both")
+    assert isinstance(loaded, bundle.EnsembleBundle)
+    assert [member.name for member in loaded.members] == ["a", "b"] and loaded.combiner == one.combiner
+    shutil.rmtree(tmp_path / "both" / "members" / "1")
+    with pytest.raises(UserError, match="members/1 is missing: member 2 of the ensemble both"):
+        bundle.load(tmp_path / "both")
+    shutil.copytree(tmp_path / "a", tmp_path / "both" / "members" / "1")
+    with pytest.raises(UserError, match="members/1/bundle.yaml is damaged"):
+        bundle.load(tmp_path / "both")

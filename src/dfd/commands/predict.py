@@ -12,9 +12,10 @@ from dfd.config import PredictConfig
 from dfd.data.dataset import Images
 from dfd.data.discover import find_images
 from dfd.data.names import to_text
+from dfd.data.transforms import Preprocessing
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
-from dfd.inference.forward import compute_logits
 from dfd.inference.predictions import check_output, predictions_of, save_predictions
+from dfd.inference.score import place, score
 from dfd.models.bundle import find, load
 from dfd.runtime import start
 
@@ -31,12 +32,15 @@ def run(config: PredictConfig, out: Path) -> int:
     found = find_images(config.inputs)
     folder = find(config.bundle)
     bundle = load(folder)
-    runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
+    runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)
     out = runtime.broadcast(out)
-    runtime.place(bundle.detector)
-    images = Images(found.paths, bundle.preprocessing, config.max_pixels or bundle.max_pixels)
+    place(bundle, runtime)
     label = "images" if len(found.paths) > config.batch_size else None
-    logits, errors = compute_logits(bundle.detector, images, config.batch_size, runtime, label)
+
+    def images_for(preprocessing: Preprocessing) -> Images:
+        return Images(found.paths, preprocessing, config.max_pixels or bundle.max_pixels)
+
+    logits, errors = score(bundle, images_for, config.batch_size, runtime, label)
     table = predictions_of(_rows(found.paths), logits, errors, bundle.calibration)
     if runtime.is_main:
         _write(config, table, out)

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -11,18 +12,21 @@ from rich.console import Console
 from dfd.config import EvaluationConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
+from dfd.data.transforms import Preprocessing
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.metrics import measure
 from dfd.files import write_text
-from dfd.inference.forward import compute_logits
 from dfd.inference.predictions import predictions_of, save_predictions
+from dfd.inference.score import score
 from dfd.inference.timing import Timing, time_inference
-from dfd.models.bundle import SEEN_DIGITS, Bundle
+from dfd.models.bundle import SEEN_DIGITS, Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
 from dfd.runtime import Runtime
 
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
+SPLIT_WORDS = {"oof": "out-of-fold (each image scored by a model that has not seen it)"}
+OOF = "oof"  # in place of a split's name: every row scored by a model that has not seen it
 
 
 def predict_split(
@@ -30,10 +34,14 @@ def predict_split(
 ) -> pd.DataFrame:
     """The predictions table of a split. Images that the bundle has seen are left out of any split but its own val."""
     rows = manifest.rows(split)
-    if manifest.fingerprint != bundle.data["fingerprint"]:
+    if manifest.fingerprint != bundle.data["fingerprint"] or bundle.data.get("folds"):
         rows = _without_seen(rows, bundle, manifest, runtime)
-    images = Images([manifest.file(path) for path in rows["path"]], bundle.preprocessing, bundle.max_pixels)
-    logits, errors = compute_logits(bundle.detector, images, settings.batch_size, runtime, f"{split} images")
+    paths = [manifest.file(path) for path in rows["path"]]
+
+    def images_for(preprocessing: Preprocessing) -> Images:
+        return Images(paths, preprocessing, bundle.max_pixels)
+
+    logits, errors = score(bundle, images_for, settings.batch_size, runtime, f"{split} images")
     return predictions_of(rows, logits, errors, bundle.calibration)
 
 
@@ -46,9 +54,15 @@ def publish(
     runtime: Runtime,
     out: Path,
     history: pd.DataFrame | None = None,
+    prefix: str | None = None,
+    more: dict[str, Any] | None = None,
 ) -> None:
-    """Measure; write predictions, report and, last of all, metrics.json; print the table and where things are."""
-    timing = time_inference(bundle.detector, runtime)
+    """Measure; write predictions, report and, last of all, metrics.json; print the table and where things are.
+
+    `prefix` goes before the files' names, for a second result of a run. `more` is added to metrics.json.
+    """
+    names = {name: out / f"{prefix or ''}{name}" for name in (METRICS, PREDICTIONS, REPORT)}
+    timing = time_inference(bundle.detectors, runtime)
     metrics = {
         "data": manifest.name,
         "fingerprint": manifest.fingerprint,
@@ -58,8 +72,9 @@ def publish(
         "device": runtime.describe(),
         **measure(predictions, bundle.calibration.threshold, settings),
         "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms},
+        **(more or {}),
     }
-    save_predictions(predictions, out / PREDICTIONS)
+    save_predictions(predictions, names[PREDICTIONS])
     context = ReportContext(
         title=f"{bundle.name} on {manifest.name}",
         metrics=metrics,
@@ -70,11 +85,11 @@ def publish(
         command=shlex.join(["dfd", *sys.argv[1:]]),
         unsure_band=(bundle.calibration.unsure_low, bundle.calibration.unsure_high),
     )
-    write_report(out / REPORT, context)
-    write_text(out / METRICS, json.dumps(metrics, indent=1) + "\n")
+    write_report(names[REPORT], context)
+    write_text(names[METRICS], json.dumps(metrics, indent=1) + "\n")
     print_metrics(Console(), metrics)
     print(f"inference    {timing}")
-    print(f"figures      {out / METRICS}\npredictions  {out / PREDICTIONS}\nreport       {out / REPORT}")
+    print(f"figures      {names[METRICS]}\npredictions  {names[PREDICTIONS]}\nreport       {names[REPORT]}")
 
 
 def exit_code(predictions: pd.DataFrame) -> int:
@@ -96,27 +111,53 @@ def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtim
 
 
 def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) -> dict[str, dict[str, str]]:
-    calibration, training, preprocessing = bundle.calibration, bundle.training, bundle.preprocessing
+    calibration = bundle.calibration
+    chosen = "chosen out-of-fold" if bundle.data.get("folds") else "chosen on validation"
     return {
         "Measured on": {
             "Data set": manifest.name,
-            "Split": metrics["split"],
+            "Split": SPLIT_WORDS.get(metrics["split"], metrics["split"]),
             "Fingerprint": manifest.fingerprint,
             "Device": metrics["device"],
         },
         "Detector": {
             "Name": bundle.name,
-            "Backbone": bundle.model.backbone,
-            "Starting weights": str(training["weights"]),
-            "Input": f"{preprocessing.size} px, {preprocessing.fit}, {preprocessing.interpolation}",
-            "Threshold": f"{calibration.threshold:.4f}, chosen on validation",
-            "Unsure band": f"{calibration.unsure_low:.4f} to {calibration.unsure_high:.4f}, chosen on validation",
+            **_networks(bundle),
+            "Calibration": calibration.method,
+            "Threshold": f"{calibration.threshold:.4f}, {chosen}",
+            "Unsure band": f"{calibration.unsure_low:.4f} to {calibration.unsure_high:.4f}, {chosen}",
         },
         "Training": {
             "Data set": f"{bundle.data['name']} ({bundle.data['fingerprint']})",
-            "Images": f"{bundle.data['train']} for training, {bundle.data['val']} for validation",
-            "Time": f"{training['seconds']:.0f} s on {training['device']}",
-            "Epochs": f"{training['epochs']} ({training['steps']} steps); kept: {training['best_epoch']}",
+            "Images": _images(bundle),
+            **_effort(bundle.training),
         },
         "Inference": {"Time": str(timing)},
     }
+
+
+def _networks(bundle: Bundle) -> dict[str, str]:
+    if isinstance(bundle, DetectorBundle):
+        preprocessing = bundle.preprocessing
+        return {
+            "Backbone": bundle.model.backbone,
+            "Starting weights": str(bundle.training["weights"]),
+            "Input": f"{preprocessing.size} px, {preprocessing.fit}, {preprocessing.interpolation}",
+        }
+    assert isinstance(bundle, EnsembleBundle)
+    chosen = {key: str(value) for key, value in bundle.combiner.describe().items()}
+    members = ", ".join(member.name for member in bundle.members)
+    return {"Members": members, "Combined by": str(bundle.training["weights"]), **chosen}
+
+
+def _images(bundle: Bundle) -> str:
+    if folds := bundle.data.get("folds"):
+        return f"{bundle.data['train']} in {folds} folds"
+    return f"{bundle.data['train']} for training, {bundle.data['val']} for validation"
+
+
+def _effort(training: dict[str, Any]) -> dict[str, str]:
+    told = {"Time": f"{training['seconds']:.0f} s on {training['device']}"}
+    if "best_epoch" in training:
+        told["Epochs"] = f"{training['epochs']} ({training['steps']} steps); kept: {training['best_epoch']}"
+    return told

@@ -2,30 +2,34 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
 
+from dfd.commands import train_folds
 from dfd.commands.data import prepared
 from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import TrainConfig
-from dfd.data.manifest import Manifest
+from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.prepare import manifest_folder
 from dfd.evaluation.calibration import calibrate
 from dfd.inference.forward import compute_logits
-from dfd.models.bundle import Bundle, load, save, seen_in, versions
+from dfd.inference.score import place
+from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.detector_task import DetectorTask
-from dfd.training.loop import Progress, fit
+from dfd.training.loop import fit
 from dfd.training.splits import Split, load_split
 
 
 def run(config: TrainConfig, out: Path) -> int:
-    """Train, calibrate on validation, evaluate on test. `out` is the run's folder."""
+    """Train, calibrate on validation, evaluate on test; or all of that with folds. `out` is the run's folder."""
     runtime = start(config.runtime, cpu_bf16=config.model.cpu_bf16)
     out = runtime.broadcast(out)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
@@ -35,17 +39,30 @@ def run(config: TrainConfig, out: Path) -> int:
     runtime.place(detector)
     if runtime.is_main:
         _announce(config, manifest, origin, runtime, out)
-    train, val = (load_split(name, config, manifest, detector, runtime) for name in ("train", "val"))
+    if config.cv.folds:
+        return train_folds.run(config, manifest, detector, origin, runtime, out)
+    train, val = (
+        load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
+    )
     task = DetectorTask(config, detector, train, val, runtime)
     progress = fit(task, config.trainer, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
-    made = _bundle(config, manifest, detector, origin, progress, val, runtime)
+    training = {
+        "weights": origin,
+        "seconds": round(progress.seconds, 1),
+        "steps": progress.step,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "device": runtime.describe(),
+    }
+    logits = _logits(config, detector, val, runtime)
     if runtime.is_main:
+        made = _bundle(config, manifest, detector, logits, val, training, progress.best_score)
         save(made, out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
-    runtime.place(bundle.detector)
+    place(bundle, runtime)
     predictions = predict_split(bundle, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
         history = pd.DataFrame(progress.history)
@@ -56,7 +73,8 @@ def run(config: TrainConfig, out: Path) -> int:
 
 
 def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Runtime, out: Path) -> None:
-    counts = ", ".join(f"{len(manifest.rows(split))} {split}" for split in ("train", "val", "test"))
+    present = manifest.table["split"].value_counts()
+    counts = ", ".join(f"{present[split]} {split}" for split in SPLITS if split in present)
     print(f"data         {manifest.name} {manifest.fingerprint}: {counts}")
     for kind, word in (("unusable", "could not be read"), ("dropped", "were left out")):
         if manifest.header[kind]:
@@ -67,40 +85,33 @@ def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Run
     print(f"run          {out}", flush=True)
 
 
+def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtime) -> np.ndarray:
+    logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
+    val.fail_on(errors)
+    return logits
+
+
 def _bundle(
     config: TrainConfig,
     manifest: Manifest,
     detector: Detector,
-    origin: str,
-    progress: Progress,
+    logits: np.ndarray,
     val: Split,
-    runtime: Runtime,
-) -> Bundle:
+    training: dict[str, Any],
+    auroc: float,
+) -> DetectorBundle:
     """Everything chosen here is chosen on validation."""
-    logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
-    val.fail_on(errors)
     rows = {split: manifest.rows(split) for split in ("train", "val")}
-    return Bundle(
+    counts = {split: len(table) for split, table in rows.items()}
+    return DetectorBundle(
         name=config.name,
         model=replace(config.model, weights=None),  # the path means nothing elsewhere
         detector=detector,
-        preprocessing=detector.preprocessing,
         calibration=calibrate(logits, val.labels, val.groups, config.calibration),
         max_pixels=config.data.max_pixels,
-        data={
-            "name": manifest.name,
-            "fingerprint": manifest.fingerprint,
-            **{split: len(table) for split, table in rows.items()},
-        },
-        training={
-            "weights": origin,
-            "seconds": round(progress.seconds, 1),
-            "steps": progress.step,
-            "epochs": progress.epoch,
-            "best_epoch": progress.best_epoch,
-            "device": runtime.describe(),
-        },
-        metrics={"split": "val", "n": len(val.labels), "auroc": progress.best_score},
+        data={"name": manifest.name, "fingerprint": manifest.fingerprint, **counts},
+        training=training,
+        metrics={"split": "val", "n": len(val.labels), "auroc": auroc},
         config=yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True),
         seen=seen_in(pd.concat(rows.values())),
         versions=versions(),

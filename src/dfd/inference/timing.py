@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dfd.data.dataset import Batch
-from dfd.inference.forward import to_device
+from dfd.inference.forward import Function, in_precision, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 
@@ -31,14 +31,15 @@ class Timing:
         )
 
 
-def time_inference(detector: Detector, runtime: Runtime, batch_size: int = 1) -> Timing:
-    """Time `detector` on random pixels."""
-    size = detector.preprocessing.size
-    pixels = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
-    inputs = to_device(Batch(torch.arange(batch_size), pixels, {}), runtime)
-    detector.eval()
-    with torch.inference_mode(), runtime.autocast():
-        seconds = [_once(detector, inputs) for _ in range(WARM_UP + RUNS)][WARM_UP:]
+def time_inference(detectors: list[Detector], runtime: Runtime, batch_size: int = 1) -> Timing:
+    """Time one or several networks, one after the other, on random pixels."""
+    work = []
+    for detector in detectors:
+        size = detector.preprocessing.size
+        pixels = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
+        work.append((in_precision(detector, detector, runtime), to_device(Batch(torch.arange(batch_size), pixels, {}), runtime)))
+    with torch.inference_mode(), torch.autocast(runtime.device.type, enabled=False):
+        seconds = [_once(work) for _ in range(WARM_UP + RUNS)][WARM_UP:]
     milliseconds = np.array(seconds) * 1000 / batch_size
     return Timing(
         median_ms=float(np.median(milliseconds)),
@@ -49,7 +50,8 @@ def time_inference(detector: Detector, runtime: Runtime, batch_size: int = 1) ->
     )
 
 
-def _once(detector: Detector, inputs: torch.Tensor) -> float:
+def _once(work: list[tuple[Function, torch.Tensor]]) -> float:
     started = time.perf_counter()
-    detector(inputs).cpu()  # the copy waits for the device
+    for function, inputs in work:
+        function(inputs).cpu()  # the copy waits for the device
     return time.perf_counter() - started

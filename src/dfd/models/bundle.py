@@ -1,15 +1,24 @@
-"""The bundle: a folder that is a whole detector. Weights, preprocessing, calibration, origin; no pickle.
+"""The bundle: a folder that is a whole detector, one network or an ensemble of bundles. No pickle.
 
-bundle.yaml          what it is, how to use it, what it was made from
-model.safetensors    weights; their sha256 is in bundle.yaml
+bundle.yaml          what it is, how to use it, what it was made from; its last line is a checksum of the others
 config.yaml          the resolved configuration of the run that made it
 seen.txt             which images it was trained or tuned on, so that no test counts them
+model.safetensors    a detector's weights
+combiner.*           how an ensemble's members are combined; see `dfd.ensemble.storage`
+members/0, 1, …      an ensemble's members, bundles themselves
+
+bundle.yaml holds the sha256 of every other file of its folder, and of its members' bundle.yaml.
 """
 
 import hashlib
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -19,29 +28,32 @@ from safetensors.torch import load_file, save_file
 from dfd import __version__
 from dfd.config import ModelConfig, check
 from dfd.data.transforms import Preprocessing
+from dfd.ensemble import storage
+from dfd.ensemble.combiners import Combiner
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration
-from dfd.files import replacing, write_text
+from dfd.files import replacing, sha256_of, write_text
 from dfd.models.detector import Detector, build
 
-FORMAT = 1
-FILE, WEIGHTS, CONFIG, SEEN = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt"
+FORMAT = 2
+FILE, WEIGHTS, CONFIG, SEEN, MEMBERS = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt", "members"
+CHECKSUM = "# sha256 of the lines above: "
 SEEN_DIGITS = 16  # of an image's sha256: enough to tell 10 million images apart, at 17 bytes each
+ABOUT = ("name", "data", "training", "metrics", "versions")
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A detector with all that is needed to use it and to know where it comes from.
+@dataclass(frozen=True, kw_only=True)
+class Bundle(ABC):
+    """What every bundle has: how its logit is read, and where it comes from.
 
-    `data`: name and fingerprint of the manifest it was trained on. `training`: seconds, steps and so on.
-    `metrics`: figures on validation at the end of training. `seen`: the first digits of the sha256 of each
-    image of its train and val splits.
+    `data`: name and fingerprint of the manifest it was trained on, its numbers of images, and the number of `folds` if
+    it was cross-validated. `training`: seconds, steps and so on. `metrics`: figures on validation or out-of-fold at the
+    end of training. `seen`: the first digits of the sha256 of each image that it was trained or tuned on. `sha256`:
+    names the content; empty until it is saved.
     """
 
+    kind: ClassVar[str]
     name: str
-    model: ModelConfig
-    detector: Detector
-    preprocessing: Preprocessing
     calibration: Calibration
     max_pixels: int
     data: dict[str, Any]
@@ -52,61 +64,106 @@ class Bundle:
     versions: dict[str, str]
     sha256: str = ""
 
+    @property
+    @abstractmethod
+    def detectors(self) -> list[Detector]:
+        """All networks in it."""
 
-def save(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle; bundle.yaml comes last, so that a folder without it is not a bundle."""
+    @property
+    def cpu_bf16(self) -> bool | None:
+        """Whether bf16 pays on CPUs with bf16 matrix units; None: for some of its networks."""
+        each = {detector.cpu_bf16 for detector in self.detectors}
+        return each.pop() if len(each) == 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorBundle(Bundle):
+    """One network."""
+
+    kind = "detector"
+    model: ModelConfig
+    detector: Detector
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From an image to the network's input."""
+        return self.detector.preprocessing
+
+    @property
+    def detectors(self) -> list[Detector]:
+        return [self.detector]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleBundle(Bundle):
+    """Several bundles and how they are combined."""
+
+    kind = "ensemble"
+    members: tuple[Bundle, ...]
+    combiner: Combiner
+
+    @property
+    def detectors(self) -> list[Detector]:
+        return [detector for member in self.members for detector in member.detectors]
+
+
+def save(bundle: Bundle, folder: Path, member_folders: list[Path] | None = None) -> None:
+    """Write the bundle; bundle.yaml comes last, so that a folder without it is not a bundle.
+
+    Members that lie on the disk already are linked or copied from `member_folders` instead of written again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).unlink(missing_ok=True)
-    with replacing(folder / WEIGHTS) as temporary:
-        state = {key: value.detach().cpu().contiguous() for key, value in bundle.detector.state_dict().items()}
-        save_file(state, temporary)
-        digest = sha256_of(temporary)
     write_text(folder / CONFIG, bundle.config)
     write_text(folder / SEEN, "".join(f"{digits}\n" for digits in sorted(bundle.seen)))
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
-        "kind": "detector",
-        "name": bundle.name,
+        "kind": bundle.kind,
+        **{key: getattr(bundle, key) for key in ABOUT},
         "labels": {"real": 0, "fake": 1},
-        "model": asdict(bundle.model),
-        "preprocessing": {**bundle.preprocessing.to_dict(), "max_pixels": bundle.max_pixels},
         "calibration": bundle.calibration.to_dict(),
-        "data": bundle.data,
-        "training": bundle.training,
-        "metrics": bundle.metrics,
-        "versions": bundle.versions,
-        "weights_sha256": digest,
+        "max_pixels": bundle.max_pixels,
     }
-    write_text(folder / FILE, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    if isinstance(bundle, DetectorBundle):
+        content |= {"model": asdict(bundle.model), "preprocessing": bundle.preprocessing.to_dict()}
+        _save_weights(bundle.detector, folder / WEIGHTS)
+        names = [CONFIG, SEEN, WEIGHTS]
+    else:
+        assert isinstance(bundle, EnsembleBundle)
+        content["members"] = _save_members(bundle, folder / MEMBERS, member_folders)
+        names = [CONFIG, SEEN, *storage.save(bundle.combiner, folder)]
+    content["files"] = {name: sha256_of(folder / name) for name in names}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_text(folder / FILE, f"{text}{CHECKSUM}{hashlib.sha256(text.encode()).hexdigest()}\n")
 
 
 def load(folder: Path) -> Bundle:
     """Read a bundle and check it. Raises UserError if it is incomplete, damaged or of another format."""
-    content = _read_yaml(folder / FILE)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{folder / FILE}: format {content.get('format')!r} is not known; accepted is {FORMAT}")
+    content = read_card(folder)
+    with _card_of(folder):
+        loader = _LOADERS[content["kind"]]
+        common = {
+            **{key: content[key] for key in ABOUT},
+            "calibration": Calibration.from_dict(content["calibration"]),
+            "max_pixels": int(content["max_pixels"]),
+            "sha256": _name_of(content),
+        }
+        common["data"]["fingerprint"], common["training"]["weights"]  # what commands rely on
+        files = {folder / name: str(digest) for name, digest in content["files"].items()}
+    for path, digest in files.items():
+        _check_file(path, digest)
+    common["config"] = _read_text(folder / CONFIG)
+    common["seen"] = frozenset(_read_text(folder / SEEN).split())
+    return loader(folder, content, common)
+
+
+@contextmanager
+def _card_of(folder: Path) -> Iterator[None]:
+    """Within this, whatever is wrong is wrong in bundle.yaml."""
     try:
-        model = _model_config(content["model"])
-        values = dict(content["preprocessing"])
-        max_pixels = int(values.pop("max_pixels"))
-        preprocessing = Preprocessing.from_dict(values)
-        calibration = Calibration.from_dict(content["calibration"])
-        about = {key: content[key] for key in ("name", "data", "training", "metrics", "versions")}
-        about["data"]["fingerprint"], about["training"]["weights"]  # what commands rely on
-        digest = content["weights_sha256"]
+        yield
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{folder / FILE} is damaged: {error!s}") from None
-    return Bundle(
-        **about,
-        model=model,
-        detector=_load_detector(folder / WEIGHTS, digest, model, preprocessing),
-        preprocessing=preprocessing,
-        calibration=calibration,
-        max_pixels=max_pixels,
-        config=_read_text(folder / CONFIG),
-        seen=frozenset(_read_text(folder / SEEN).split()),
-        sha256=digest,
-    )
 
 
 def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
@@ -130,30 +187,87 @@ def seen_in(table: pd.DataFrame) -> frozenset[str]:
     return frozenset(table["sha256"].str[:SEEN_DIGITS])
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def versions() -> dict[str, str]:
     """Versions of the code that makes a bundle."""
+    import sklearn
     import timm
 
-    return {"dfd": __version__, "torch": str(torch.__version__), "timm": timm.__version__}
+    return {
+        "dfd": __version__,
+        "torch": str(torch.__version__),
+        "timm": timm.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
 
 
-def _load_detector(path: Path, digest: str, model: ModelConfig, preprocessing: Preprocessing) -> Detector:
+def _load_detector(folder: Path, content: dict[str, Any], common: dict[str, Any]) -> DetectorBundle:
+    with _card_of(folder):
+        model = _model_config(content["model"])
+        preprocessing = Preprocessing.from_dict(content["preprocessing"])
+    detector = build(model, preprocessing)
+    try:
+        detector.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise UserError(f"{folder / WEIGHTS} does not fit the model in {FILE}: {str(error).splitlines()[0]}") from None
+    return DetectorBundle(**common, model=model, detector=detector.eval())
+
+
+def _load_ensemble(folder: Path, content: dict[str, Any], common: dict[str, Any]) -> EnsembleBundle:
+    members = []
+    with _card_of(folder):
+        digests = [str(digest) for digest in content["members"]]
+    for number, digest in enumerate(digests):
+        place = folder / MEMBERS / str(number)
+        if not (place / FILE).is_file():
+            raise UserError(f"{place} is missing: member {number + 1} of the ensemble {content['name']}")
+        _check_file(place / FILE, digest)
+        members.append(load(place))
+    return EnsembleBundle(**common, members=tuple(members), combiner=storage.load(folder))
+
+
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], dict[str, Any]], Bundle]] = {
+    "detector": _load_detector,
+    "ensemble": _load_ensemble,
+}
+
+
+def _save_weights(detector: Detector, path: Path) -> None:
+    with replacing(path) as temporary:
+        save_file({key: value.detach().cpu().contiguous() for key, value in detector.state_dict().items()}, temporary)
+
+
+def _save_members(bundle: EnsembleBundle, folder: Path, sources: list[Path] | None) -> list[str]:
+    """Returns the sha256 of each member's bundle.yaml."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, member in enumerate(bundle.members):
+        place = folder / str(number)
+        if sources is None:
+            save(member, place)
+        else:
+            shutil.copytree(sources[number], place, copy_function=_link_or_copy)
+    return [sha256_of(folder / str(number) / FILE) for number in range(len(bundle.members))]
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Bundles don't change, so two of them may share a file; not across file systems."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _check_file(path: Path, digest: str) -> None:
     if not path.is_file():
         raise UserError(f"{path} is missing; the bundle is incomplete")
     if sha256_of(path) != digest:
         raise UserError(f"{path} is damaged: its sha256 is not the one in {FILE}")
-    detector = build(model, preprocessing)
-    try:
-        detector.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit the model in {FILE}: {str(error).splitlines()[0]}") from None
-    return detector.eval()
+
+
+def _name_of(content: dict[str, Any]) -> str:
+    """One hash for all that decides the output: the weights' for a network, the card's for an ensemble."""
+    if content["kind"] == "detector":
+        return str(content["files"][WEIGHTS])
+    return hashlib.sha256(repr((content["files"], content["members"])).encode()).hexdigest()
 
 
 def _model_config(values: dict[str, Any]) -> ModelConfig:
@@ -165,6 +279,20 @@ def _model_config(values: dict[str, Any]) -> ModelConfig:
     return config
 
 
+def read_card(folder: Path) -> dict[str, Any]:
+    """The content of bundle.yaml, its checksum and format checked; see `load` for the rest."""
+    path = folder / FILE
+    head, mark, digest = _read_text(path).rpartition(CHECKSUM)
+    if not mark:
+        raise UserError(f"{path} is damaged, or of an older format: it does not end with its checksum; train again")
+    if digest != f"{hashlib.sha256(head.encode()).hexdigest()}\n":
+        raise UserError(f"{path} is damaged, or was edited: it does not fit the checksum in its last line")
+    content = yaml.safe_load(head)
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path}: format {content.get('format')!r} is not known; accepted is {FORMAT}")
+    return content
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -172,13 +300,3 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path} is missing; the bundle is incomplete") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is damaged: it is not text") from None
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it holds no settings")
-    return content

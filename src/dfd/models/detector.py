@@ -17,26 +17,35 @@ class Detector(nn.Module):
     """Images in 0..255, [N, 3, size, size], to the logit that they are fake, [N].
 
     Normalisation is part of the network, so that training, inference and export cannot disagree on it.
-    `width` is the number of features F that the head reads.
+    `width` is the number of features F that the head reads; `cpu_bf16` says whether bf16 pays on CPUs that have it.
     """
 
     backbone: Backbone
     scale: torch.Tensor
     shift: torch.Tensor
 
-    def __init__(self, backbone: Backbone, preprocessing: Preprocessing, dropout: float = 0.0) -> None:
+    def __init__(self, backbone: Backbone, preprocessing: Preprocessing, config: ModelConfig) -> None:
         super().__init__()
         self.preprocessing = preprocessing
+        self.cpu_bf16 = config.cpu_bf16
         self.backbone = backbone
         # 'num_features' is the width of the last feature map; VGG's pooled features are wider.
         self.width = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
-        linear = nn.Linear(self.width, 1)
-        nn.init.zeros_(linear.bias)
-        nn.init.normal_(linear.weight, std=0.01)
-        self.head = nn.Sequential(nn.Dropout(dropout), linear)
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(self.width, 1))
+        self.reset_head()
         # Not in the state dict: bundle.yaml states them, and one fact has one place.
         self.register_buffer("scale", _per_channel(preprocessing.std) * 255, persistent=False)
         self.register_buffer("shift", _per_channel(preprocessing.mean) * 255, persistent=False)
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The head's linear unit."""
+        return self.head[1]  # type: ignore[return-value]
+
+    def reset_head(self) -> None:
+        """Small random weights from torch's generator, and no bias."""
+        nn.init.zeros_(self.linear.bias)
+        nn.init.normal_(self.linear.weight, std=0.01)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features [N, F]."""
@@ -52,6 +61,20 @@ class Detector(nn.Module):
         return self.classify(self.features(images))
 
 
+@torch.no_grad()
+def rescale_head(detector: Detector, temperature: float, bias: float) -> None:
+    """Make every logit z into z / temperature + bias."""
+    detector.linear.weight /= temperature
+    detector.linear.bias /= temperature
+    detector.linear.bias += bias
+
+
+@torch.no_grad()
+def average_heads(detector: Detector, heads: list[dict[str, torch.Tensor]]) -> None:
+    """Give the detector the head whose logit is the mean of those of `heads` (states of `detector.head`)."""
+    detector.head.load_state_dict({key: torch.stack([head[key] for head in heads]).mean(dim=0) for key in heads[0]})
+
+
 def build(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
     """The detector of `config` with random weights; see `models.weights` for pretrained ones."""
     return assemble(config, create_backbone(config), preprocessing)
@@ -60,7 +83,7 @@ def build(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
 def assemble(config: ModelConfig, backbone: Backbone, preprocessing: Preprocessing) -> Detector:
     """Set the backbone to the input size and put the head on it."""
     _set_input_size(config, backbone, preprocessing.size)
-    return Detector(backbone, preprocessing, config.dropout)
+    return Detector(backbone, preprocessing, config)
 
 
 def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:

@@ -93,6 +93,10 @@ class DetectorTask:
         """The trained part of the detector's state, or of its moving average's."""
         return self._trained_part(self._measured).state_dict()
 
+    def trained_weights(self) -> dict[str, torch.Tensor]:
+        """The trained part of the detector's state as it is now."""
+        return self._trained_part(self.detector).state_dict()
+
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Put what `weights` gave into the detector."""
         self._trained_part(self.detector).load_state_dict(weights)

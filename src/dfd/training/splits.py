@@ -1,8 +1,10 @@
-"""The training and validation splits, as images or as features computed once."""
+"""Rows of a manifest to train or validate on, as images or as features computed once."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dfd.config import TrainConfig
@@ -10,14 +12,14 @@ from dfd.data.dataset import Features, Images
 from dfd.data.manifest import Manifest
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
-from dfd.inference.forward import compute_features
+from dfd.inference.cache import features_of
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs, labels, groups and file names of a split, row by row; `fingerprint` names the manifest."""
+    """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest."""
 
     data: Images | Features
     labels: np.ndarray
@@ -40,26 +42,38 @@ class Split:
             )
 
 
-def load_split(name: str, config: TrainConfig, manifest: Manifest, detector: Detector, runtime: Runtime) -> Split:
-    """The rows of split `name`. Raises UserError if one of the classes is missing.
+def load_split(
+    name: str, rows: pd.DataFrame, config: TrainConfig, manifest: Manifest, detector: Detector, runtime: Runtime
+) -> Split:
+    """Some rows of the manifest; those of the split called 'train' are augmented as configured.
 
-    Under a frozen backbone without augmentation an image's features never change: they are computed once, here.
+    Under a frozen backbone without augmentation an image's features never change: they come from the cache. Raises
+    UserError if one of the classes is missing.
     """
-    rows = manifest.rows(name)
     labels = rows["label"].to_numpy().astype(np.int64)
     if len(set(labels)) < 2:
         raise UserError(
             f"the {name} split of {manifest.name} holds one class only; training needs real and fake images"
         )
     augmented = name == "train" and not config.augment.is_none()
-    augmentation = Augmentation(config.augment) if augmented else None
     images = Images(
-        [manifest.file(path) for path in rows["path"]], detector.preprocessing, config.data.max_pixels, augmentation
+        [manifest.file(path) for path in rows["path"]],
+        detector.preprocessing,
+        config.data.max_pixels,
+        Augmentation(config.augment) if augmented else None,
     )
     split = Split(images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
     if config.model.freeze == "none" or not config.augment.is_none():
         return split
-    batch_size = config.evaluation.batch_size
-    features, errors = compute_features(detector, images, batch_size, runtime, f"features of {name}")
+    cached = features_of(
+        detector,
+        manifest,
+        Path(config.data.root),
+        config.data.max_pixels,
+        config.evaluation.batch_size,
+        runtime,
+        label=f"features of {manifest.name}",
+    )
+    features, errors = cached.of(rows["sha256"])
     split.fail_on(errors)
     return replace(split, data=Features(torch.from_numpy(features)))

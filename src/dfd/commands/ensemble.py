@@ -1,0 +1,252 @@
+"""dfd ensemble: trained runs in, one bundle and its comparison with the best member out. No network is trained."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from dfd.commands.data import prepared
+from dfd.commands.eval import data_of
+from dfd.commands.members import Member, choose, load_members, oof_features, oof_predictions
+from dfd.commands.results import OOF, exit_code, publish
+from dfd.config import EnsembleConfig
+from dfd.data.manifest import Manifest
+from dfd.data.splits import assign_folds
+from dfd.ensemble.combiners import Combiner, FeatureStack
+from dfd.ensemble.crossfit import cross_fit, outputs_of
+from dfd.ensemble.spaces import harmonise
+from dfd.ensemble.strategies import NEEDS_FEATURES, fit
+from dfd.errors import UserError
+from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
+from dfd.inference.cached_score import cached_parts
+from dfd.inference.predictions import IDENTIFYING, predictions_of
+from dfd.inference.score import Part, check_combinable, combine, place
+from dfd.models.bundle import Bundle, EnsembleBundle, load, save, versions
+from dfd.runtime import Runtime, start
+
+VAL_FOLDS = 5  # parts of the validation split, for scores that no part of the fit has seen
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the ensemble is fitted on: out-of-fold rows, or the validation split.
+
+    `logits` [n, M] are the members' own; `features` are [n, 1, F] a member, and `places` what `harmonise` gave.
+    """
+
+    table: pd.DataFrame
+    logits: NDArray[np.float64]
+    features: tuple[NDArray[np.float32], ...] | None
+    places: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    fold: NDArray[np.int64]
+
+    @property
+    def label(self) -> NDArray[np.int64]:
+        return self.table["label"].to_numpy(np.int64)
+
+    @property
+    def group(self) -> NDArray[Any]:
+        return self.table["group"].to_numpy()
+
+
+def run(config: EnsembleConfig, out: Path) -> int:
+    """Choose the members, fit the strategy, calibrate it, and measure it on rows that none of that has seen."""
+    members = load_members(choose(config))
+    needs_features = config.strategy.kind in NEEDS_FEATURES
+    if needs_features:
+        for member in members:
+            check_combinable(member.bundle, member.name)
+    each = {member.bundle.cpu_bf16 for member in members}
+    runtime = start(config.runtime, cpu_bf16=each.pop() if len(each) == 1 else None)
+    for member in members:
+        place(member.bundle, runtime)
+    manifest = prepared(data_of(members[0].bundle), runtime)
+    _check_data(members, manifest)
+    began = time.perf_counter()
+    rows = _out_of_fold(members, needs_features) if members[0].folds else _validation(members, manifest, config, runtime)
+    print(f"fitting      {config.strategy.name} on {len(rows.table)} {'out-of-fold' if members[0].folds else 'val'} rows")
+    scores = cross_fit(
+        config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration
+    )
+    outputs = outputs_of(rows.logits, [member.bundle.calibration for member in members], rows.features)
+    combiner = fit(config.strategy, outputs, rows.label, rows.group)
+    if isinstance(combiner, FeatureStack):
+        combiner = combiner.over(rows.places)
+    calibration = _settled(combiner, calibrate(scores, rows.label, rows.group, config.calibration))
+    seconds = time.perf_counter() - began
+    made = _bundle(config, members, combiner, calibration, rows, scores, seconds, runtime)
+    save(made, out / "bundle", [member.folder for member in members])
+    _tell(combiner, members, seconds)
+    return _measure(config, members, rows, scores, manifest, runtime, out)
+
+
+def _check_data(members: Sequence[Member], manifest: Manifest) -> None:
+    trained = members[0].bundle.data["fingerprint"]
+    if manifest.fingerprint != trained:
+        raise UserError(
+            f"the data {manifest.name} have changed since the members were trained (fingerprint {trained}, now "
+            f"{manifest.fingerprint}); train them again"
+        )
+
+
+def _out_of_fold(members: Sequence[Member], needs_features: bool) -> Rows:
+    """The members' out-of-fold tables, row by row the same images in the same folds."""
+    tables = [oof_predictions(member) for member in members]
+    first = tables[0].sort_values("path")
+    columns, features, places = [], [], []
+    for member, table in zip(members, tables, strict=True):
+        order = table["path"].argsort().to_numpy()
+        own = table.iloc[order]
+        if list(own["sha256"]) != list(first["sha256"]) or list(own["fold"]) != list(first["fold"]):
+            raise UserError(
+                f"these members can't be combined: the folds of {member.name} are not those of {members[0].name}; "
+                "what was out-of-fold for one was training data of the other. Train them with the same cv.folds and "
+                "data.split_seed"
+            )
+        columns.append(own["logit"].to_numpy(np.float64))
+        if needs_features:
+            several = len(member.bundle.detectors) > 1
+            space = own["fold"].to_numpy() if several else np.zeros(len(own), dtype=np.int64)
+            values, *where = harmonise(np.asarray(oof_features(member, len(table))[order]), space)
+            features.append(values[:, None])
+            places.append((where[0], where[1]))
+    fold = first["fold"].to_numpy(np.int64)
+    table = first.reset_index(drop=True)
+    return Rows(table, np.stack(columns, axis=1), tuple(features) or None, tuple(places), fold)
+
+
+def _validation(members: Sequence[Member], manifest: Manifest, config: EnsembleConfig, runtime: Runtime) -> Rows:
+    """The validation split, scored by each member from cached features."""
+    table = manifest.rows("val")
+    parts = [_cached(member.bundle, table, manifest, config, runtime) for member in members]
+    errors = {row: reason for _, unusable in parts for row, reason in unusable.items()}
+    kept = np.array([row not in errors for row in range(len(table))])
+    if errors:
+        print(f"left out     {len(errors)} of {len(table)} validation images, which can't be read")
+    logits = [combine(member.bundle, found) for member, (found, _) in zip(members, parts, strict=True)]
+    features, places = [], []
+    if config.strategy.kind in NEEDS_FEATURES:
+        for found, _ in parts:
+            values = found[0].features
+            assert values is not None
+            features.append(values[kept][:, None])
+            places.append((np.zeros((1, values.shape[1]), np.float32), np.ones((1, values.shape[1]), np.float32)))
+    table = table[kept].reset_index(drop=True)
+    fold = assign_folds(table, VAL_FOLDS, 0)
+    return Rows(table, np.stack(logits, axis=1)[kept], tuple(features) or None, tuple(places), fold)
+
+
+def _cached(
+    bundle: Bundle, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime
+) -> tuple[list[Part], dict[int, str]]:
+    root = Path(data_of(bundle).root)
+    return cached_parts(bundle, rows, manifest, root, config.evaluation.batch_size, runtime)
+
+
+def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
+    """A majority is a majority: its threshold is not moved to where it would do better."""
+    if combiner.kind != "majority":
+        return calibration
+    threshold = float(calibration.prob(0.0))
+    low, high = min(calibration.unsure_low, threshold), max(calibration.unsure_high, threshold)
+    return replace(calibration, threshold=threshold, unsure_low=low, unsure_high=high)
+
+
+def _bundle(
+    config: EnsembleConfig,
+    members: Sequence[Member],
+    combiner: Combiner,
+    calibration: Calibration,
+    rows: Rows,
+    scores: NDArray[np.float64],
+    seconds: float,
+    runtime: Runtime,
+) -> EnsembleBundle:
+    first = members[0].bundle
+    content = {**asdict(config), "data": asdict(data_of(first))}
+    return EnsembleBundle(
+        name=config.name,
+        members=tuple(member.bundle for member in members),
+        combiner=combiner,
+        calibration=calibration,
+        max_pixels=min(member.bundle.max_pixels for member in members),
+        data=dict(first.data),
+        training={
+            "weights": config.strategy.name,
+            "seconds": round(seconds, 1),
+            "device": runtime.describe(),
+            "runs": [str(member.run) for member in members],
+        },
+        metrics={
+            "split": OOF if members[0].folds else "val",
+            "n": len(scores),
+            "auroc": float(roc_auc_score(rows.label, scores)),
+        },
+        config=yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
+        seen=frozenset().union(*(member.bundle.seen for member in members)),
+        versions=versions(),
+    )
+
+
+def _tell(combiner: Combiner, members: Sequence[Member], seconds: float) -> None:
+    told = combiner.describe()
+    if "weights" in told:
+        weights = ", ".join(f"{m.name} {w:.3f}" for m, w in zip(members, told.pop("weights"), strict=True))
+        print(f"weights      {weights}")
+    if "chosen" in told:
+        print(f"chosen       {', '.join(members[number].name for number in told.pop('chosen'))}")
+    if told:
+        print(f"settings     {', '.join(f'{key} {value}' for key, value in told.items())}")
+    print(f"fitted       in {seconds:.1f} s", flush=True)
+
+
+def _measure(
+    config: EnsembleConfig,
+    members: Sequence[Member],
+    rows: Rows,
+    scores: NDArray[np.float64],
+    manifest: Manifest,
+    runtime: Runtime,
+    out: Path,
+) -> int:
+    """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle on the disk."""
+    bundle = load(out / "bundle")
+    more = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}  # type: ignore[attr-defined]
+    has_test = bool((manifest.table["split"] == "test").any())
+    code = 0
+    if members[0].folds:
+        table = _oof_table(rows, scores, bundle.calibration, config)
+        prefix = "oof_" if has_test else None
+        publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more)
+    if has_test:
+        test = manifest.rows("test")
+        parts, errors = _cached(bundle, test, manifest, config, runtime)
+        table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
+        publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more)
+        code = exit_code(table)
+    elif not members[0].folds:
+        raise UserError(f"{manifest.name} has no test split to measure the ensemble on; train with cv.folds=5")
+    print(f"bundle       {out / 'bundle'}")
+    return code
+
+
+def _oof_table(
+    rows: Rows, scores: NDArray[np.float64], calibration: Calibration, config: EnsembleConfig
+) -> pd.DataFrame:
+    found = cross_calibrate(scores, rows.label, rows.group, rows.fold, config.calibration)
+    table = rows.table[[name for name in IDENTIFYING if name in rows.table]]
+    return table.assign(
+        fold=rows.fold,
+        logit=scores,
+        prob=found.prob,
+        threshold=found.threshold,
+        verdict=found.verdict,
+        error=pd.Series(None, table.index, "object"),
+    )

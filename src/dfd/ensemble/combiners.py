@@ -1,0 +1,143 @@
+"""Fitted ways of combining: from the members' outputs to one logit an image. How they are fitted: `strategies`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from scipy.special import expit, logit
+
+from dfd.ensemble.outputs import Features, Floats, Outputs
+
+SMALLEST = 1e-300  # keeps log-odds of a probability of 0 finite
+
+
+class Combiner(Protocol):
+    """A fitted way of combining `size` members."""
+
+    kind: ClassVar[str]
+    needs_features: ClassVar[bool]
+    size: int
+
+    def score(self, outputs: Outputs) -> Floats:
+        """One logit of 'fake' an image, [n]; 0 is where it is undecided before calibration."""
+
+    def describe(self) -> dict[str, Any]:
+        """What was chosen in fitting: numbers and texts for reports."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The weighted mean of the members' probabilities or log-odds; `weights` [M] sum to 1."""
+
+    kind = "mean"
+    needs_features = False
+    weights: tuple[float, ...]
+    space: str
+
+    @property
+    def size(self) -> int:
+        return len(self.weights)
+
+    def score(self, outputs: Outputs) -> Floats:
+        weights = np.array(self.weights)
+        if self.space == "logit":
+            return outputs.logits @ weights
+        return log_odds(expit(outputs.logits) @ weights, expit(-outputs.logits) @ weights)
+
+    def describe(self) -> dict[str, Any]:
+        return {"averaged": self.space, "weights": [float(weight) for weight in self.weights]}
+
+
+@dataclass(frozen=True)
+class Majority:
+    """What more than half of the members say; the mean probability decides ties, and ranks within equal votes.
+
+    The probability is (votes for fake + mean probability) / (members + 1), which is 0.5 or more exactly where the
+    majority, or the tie-break, says fake.
+    """
+
+    kind = "majority"
+    needs_features = False
+    size: int
+
+    def score(self, outputs: Outputs) -> Floats:
+        mean = np.minimum(expit(outputs.logits).mean(axis=1), 1 - 2.0**-53)
+        prob = (outputs.votes.sum(axis=1) + mean) / (self.size + 1)
+        return log_odds(prob, 1 - prob)
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True)
+class ScoreStack:
+    """A scikit-learn classifier over the log-odds of some of the members; `chosen` are their numbers."""
+
+    kind = "score_stack"
+    needs_features = False
+    size: int
+    chosen: tuple[int, ...]
+    estimator: Any
+    settings: dict[str, Any]
+
+    def score(self, outputs: Outputs) -> Floats:
+        decision = self.estimator.decision_function(outputs.logits[:, list(self.chosen)])
+        return np.asarray(decision, dtype=np.float64)
+
+    def describe(self) -> dict[str, Any]:
+        return {"chosen": list(self.chosen), **self.settings}
+
+
+@dataclass(frozen=True)
+class FeatureStack:
+    """Standardise → PCA → support vector machine, over the features of some of the members.
+
+    A member's features are standardised by `means` and `scales` [K, F], one line for each of its K networks (fold
+    models give features that have a location and scale of their own). The scales also divide by the square root of F,
+    so that each member has the same share of the variance, however wide it is. A member with K networks gives K answers,
+    whose mean counts.
+    """
+
+    kind = "feature_stack"
+    needs_features = True
+    size: int
+    chosen: tuple[int, ...]
+    means: tuple[Features, ...]
+    scales: tuple[Features, ...]
+    centre: Features  # [F] of the standardised, joined features
+    components: Features  # [F, d]
+    estimator: Any
+    settings: dict[str, Any]
+
+    def score(self, outputs: Outputs) -> Floats:
+        assert outputs.features is not None
+        features = [outputs.features[member] for member in self.chosen]
+        views = max(len(means) for means in self.means)
+        return np.mean([self._decide(features, view) for view in range(views)], axis=0)
+
+    def over(self, places: Sequence[tuple[Features, Features]]) -> "FeatureStack":
+        """The same for members of several networks: `places` are all members' (means, scales) of `spaces.harmonise`."""
+        pairs = [
+            (place[0] + np.where(np.isfinite(place[1]), place[1], 0) * means, place[1] * scales)
+            for place, means, scales in zip((places[one] for one in self.chosen), self.means, self.scales, strict=True)
+        ]
+        return replace(self, means=tuple(mean for mean, _ in pairs), scales=tuple(scale for _, scale in pairs))
+
+    def _decide(self, features: list[Features], view: int) -> Floats:
+        parts = []
+        for values, means, scales in zip(features, self.means, self.scales, strict=True):
+            which = view if len(means) > 1 else 0
+            parts.append((values[:, which] - means[which]) / scales[which])
+        projected = (np.hstack(parts) - self.centre) @ self.components
+        return np.asarray(self.estimator.decision_function(projected), dtype=np.float64)
+
+    def describe(self) -> dict[str, Any]:
+        return {"chosen": list(self.chosen), **self.settings}
+
+
+def log_odds(prob: Floats, opposite: Floats) -> Floats:
+    """log(prob / opposite), where `opposite` is 1 - prob; finite. More exact than logit(prob) near 1."""
+    near = np.minimum(prob, opposite)
+    exact = logit(np.maximum(near, SMALLEST))
+    return np.where(prob <= opposite, exact, -exact)

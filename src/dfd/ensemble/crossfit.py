@@ -1,0 +1,41 @@
+"""What an ensemble scores on rows that it was not fitted on, without setting any aside."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfd.config import CalibrationConfig, StrategyConfig
+from dfd.ensemble.outputs import Features, Floats, Ints, Outputs
+from dfd.ensemble.strategies import fit
+from dfd.evaluation.calibration import Calibration, calibrate
+
+
+def outputs_of(
+    logits: Floats, calibrations: Sequence[Calibration], features: tuple[Features, ...] | None = None
+) -> Outputs:
+    """Members' raw logits [n, M], each read by its calibration."""
+    read = list(zip(calibrations, logits.T, strict=True))
+    calibrated = np.stack([one.calibrated_logit(column) for one, column in read], axis=1)
+    votes = np.stack([one.prob(column) >= one.threshold for one, column in read], axis=1)
+    return Outputs(calibrated, votes, features)
+
+
+def cross_fit(
+    strategy: StrategyConfig,
+    logits: Floats,
+    features: tuple[Features, ...] | None,
+    label: Ints,
+    group: NDArray[np.generic],
+    fold: Ints,
+    settings: CalibrationConfig,
+) -> Floats:
+    """Logits [n]: each fold's by an ensemble that was fitted on the other folds, the members' calibration included."""
+    scores = np.empty(len(label))
+    for number in np.unique(fold):
+        inside, outside = fold == number, fold != number
+        calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
+        outputs = outputs_of(logits, calibrations, features)
+        combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
+        scores[inside] = combiner.score(outputs.rows(inside))
+    return scores
