@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 from sklearn.metrics import roc_auc_score
 
 from dfd.config import EvaluationConfig
@@ -179,3 +180,50 @@ def test_an_unknown_label_is_refused(predictions: Make, settings: EvaluationConf
     table.loc[0, "label"] = 2
     with pytest.raises(UserError, match=r"\[0, 1, 2\]"):
         measure(table, 0.5, settings)
+
+
+def test_rows_may_have_thresholds_of_their_own(predictions: Make, settings: EvaluationConfig) -> None:
+    table = predictions()
+    whole = measure(table, 0.5, settings)
+    assert "threshold_low" not in whole
+    same = measure(table.assign(threshold=0.5), 0.9, settings)  # the column takes the place of the argument
+    assert same["overall"] == whole["overall"] and same["by_source"] == whole["by_source"]
+    assert (same["threshold"], same["threshold_low"], same["threshold_high"]) == (0.5, 0.5, 0.5)
+    first = np.arange(240) < 60
+    own = measure(table.assign(threshold=np.where(first, 0.0, 1.0)), 0.5, settings)
+    assert own["confusion"]["tp"] == table["label"][:60].sum() and own["confusion"]["fn"] == table["label"][60:].sum()
+    assert (own["threshold"], own["threshold_low"], own["threshold_high"]) == (0.75, 0, 1)
+
+
+def test_an_unreadable_row_needs_no_threshold_but_the_others_do(predictions: Make, settings: EvaluationConfig) -> None:
+    table = predictions().assign(threshold=0.5)
+    table.loc[2, ["logit", "prob", "verdict", "error", "threshold"]] = [np.nan, np.nan, None, "gone", np.nan]
+    assert measure(table, 0.5, settings)["n"] == 239
+    assert measure(table.iloc[2:3], 0.5, settings)["threshold"] == 0.5  # no row to take it from
+    table.loc[3, "threshold"] = np.nan
+    with pytest.raises(UserError, match=r"1 rows have no threshold.*'3\.jpg'"):
+        measure(table, 0.5, settings)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_figures_equal_sklearns(predictions: Make, seed: int) -> None:
+    table = predictions(n=61 + 40 * seed, separation=0.5 + seed, seed=seed)
+    table[["logit", "prob"]] = table[["logit", "prob"]].round(1)  # ties
+    label, logit, prob = (table[name] for name in ("label", "logit", "prob"))
+    called = prob >= 0.4
+    fpr, tpr, _ = sk.roc_curve(label, logit, drop_intermediate=False)
+    expected = {
+        "auroc": sk.roc_auc_score(label, logit),
+        "ap": sk.average_precision_score(label, logit),
+        "eer": np.interp(0, fpr + tpr - 1, fpr),
+        "accuracy": sk.accuracy_score(label, called),
+        "balanced_accuracy": sk.balanced_accuracy_score(label, called),
+        "precision": sk.precision_score(label, called),
+        "recall": sk.recall_score(label, called),
+        "specificity": sk.recall_score(label, called, pos_label=0),
+        "f1": sk.f1_score(label, called),
+        "brier": sk.brier_score_loss(label, prob),
+        "tpr_at_fpr_5": tpr[fpr <= 0.05].max(),
+    }
+    overall = measure(table, 0.4, EvaluationConfig(resamples=100))["overall"]
+    assert {key: overall[key]["value"] for key in expected} == pytest.approx(expected, abs=1e-12)

@@ -52,6 +52,13 @@ def test_reliability_shows_counts() -> None:
     assert svg and ">2<" in svg and ">3<" in svg
 
 
+def test_reliability_before_calibration_is_a_second_series() -> None:
+    svg = plots.reliability_plot(LABEL, PROB, PROB**4)
+    assert svg and ">before<" in svg and ">calibrated<" in svg and "before calibration 0." in svg
+    assert ">before<" not in str(plots.reliability_plot(LABEL, PROB))
+    assert plots.reliability_plot(LABEL, PROB, np.ones(80)) is not None
+
+
 @pytest.mark.parametrize("column", ["val_loss", "train_loss"])
 def test_missing_columns_of_the_history_are_left_out(history: pd.DataFrame, column: str) -> None:
     svg = plots.loss_plot(history.drop(columns=column))

@@ -28,6 +28,12 @@ def test_number(value: float | None, shown: str) -> None:
     assert words.number(value) == shown
 
 
+def test_threshold_or_the_span_of_the_folds() -> None:
+    assert words.threshold({"threshold": 0.5}) == "0.500"
+    by_fold = {"threshold": 0.5, "threshold_low": 0.45, "threshold_high": 0.52}
+    assert words.threshold(by_fold) == "0.500 (by fold: 0.450 – 0.520)"
+
+
 def test_an_interval_or_the_reason_why_there_is_none() -> None:
     assert words.interval(figure(0.5, 0.4, 0.6)) == "0.400 – 0.600"
     assert words.interval({"value": None, "low": None, "high": None, "reason": "no real images"}) == "no real images"

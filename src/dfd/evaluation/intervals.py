@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from dfd.evaluation.figures import Floats, Ints
+from dfd.evaluation.groups import strata
 
 LEVEL = 0.95
 CELLS = 2**19  # weights held at once: 4 MB an array, which stays near the processor
@@ -54,17 +55,15 @@ def resamples(label: Ints, group: NDArray[Any], count: int, seed: int) -> Iterat
 
     `label` [n] is 0 or 1, `group` [n] anything that can be sorted. A weight says how often the row was drawn.
     """
-    members, codes = np.unique(group, return_inverse=True)
-    kind = np.zeros(len(members), dtype=np.int64)  # 1: reals only, 2: fakes only, 3: both
-    np.bitwise_or.at(kind, codes, np.where(label == 1, 2, 1))
-    strata = [np.flatnonzero(kind == each) for each in np.unique(kind)]
-    generators = np.random.default_rng(seed).spawn(len(strata))
+    codes, kinds = strata(label, group)
+    groups = sum(len(kind) for kind in kinds)
+    generators = np.random.default_rng(seed).spawn(len(kinds))
     part = max(1, CELLS // max(1, len(label)))
     for start in range(0, count, part):
         size = min(part, count - start)
-        times = np.empty((size, len(members)))
-        for stratum, generator in zip(strata, generators, strict=True):
-            times[:, stratum] = _times_drawn(generator, size, len(stratum))
+        times = np.empty((size, groups))
+        for kind, generator in zip(kinds, generators, strict=True):
+            times[:, kind] = _times_drawn(generator, size, len(kind))
         yield times[:, codes]
 
 

@@ -93,6 +93,9 @@ def measure(predictions: pd.DataFrame, threshold: float, settings: EvaluationCon
     Rows with an `error` are counted as unreadable, rows of unknown label (-1) as unlabelled; neither is measured.
     AUROC, AP, EER and TPR at an FPR rank by `logit`; `prob` >= `threshold` is called fake in the others.
 
+    Out-of-fold rows are judged by thresholds of their own: a column `threshold` takes the place of the argument.
+    Then "threshold" is its mean over the measured rows, between "threshold_low" and "threshold_high".
+
     A figure is {"value", "low", "high", "n", "method"}, with "left_out" when the figure is undefined in some
     resamples. One that the rows cannot tell has null in value, low and high, and the "reason" in words.
 
@@ -100,7 +103,8 @@ def measure(predictions: pd.DataFrame, threshold: float, settings: EvaluationCon
     """
     unreadable = predictions["error"].notna()
     measured = predictions[~unreadable & (predictions["label"] != -1)]
-    rows = _rows(measured, threshold)
+    thresholds = _thresholds(measured, threshold)
+    rows = _rows(measured, thresholds)
     found = _figures(rows, settings)
     verdicts = {name: int((rows.verdict == name).sum()) for name in ("real", "unsure", "fake")}
     return {
@@ -108,7 +112,7 @@ def measure(predictions: pd.DataFrame, threshold: float, settings: EvaluationCon
         "n_unreadable": int(unreadable.sum()),
         "n_unlabelled": int((~unreadable & (predictions["label"] == -1)).sum()),
         "n_groups": {"real": _groups(rows, rows.label == 0), "fake": _groups(rows, rows.label == 1)},
-        "threshold": float(threshold),
+        **_summary(thresholds, threshold, "threshold" in predictions),
         "interval": {
             "level": intervals.LEVEL,
             "method": "bootstrap of groups within class",
@@ -122,7 +126,28 @@ def measure(predictions: pd.DataFrame, threshold: float, settings: EvaluationCon
     }
 
 
-def _rows(table: pd.DataFrame, threshold: float) -> Rows:
+def _thresholds(table: pd.DataFrame, threshold: float) -> Floats:
+    """The threshold [n] of each row: its own where the table has that column."""
+    if "threshold" not in table:
+        return np.full(len(table), float(threshold))
+    own = table["threshold"].to_numpy(np.float64)
+    bad = ~((own >= 0) & (own <= 1))
+    if bad.any():
+        raise UserError(
+            f"predictions: {int(bad.sum())} rows have no threshold within 0 to 1; "
+            f"the first is {table['path'].iloc[int(bad.argmax())]!r}"
+        )
+    return own
+
+
+def _summary(thresholds: Floats, threshold: float, by_row: bool) -> dict[str, float]:
+    if not by_row or not len(thresholds):
+        return {"threshold": float(threshold)}
+    low, high = float(thresholds.min()), float(thresholds.max())
+    return {"threshold": float(thresholds.mean()), "threshold_low": low, "threshold_high": high}
+
+
+def _rows(table: pd.DataFrame, thresholds: Floats) -> Rows:
     logit, prob = table["logit"].to_numpy(np.float64), table["prob"].to_numpy(np.float64)
     bad = np.isnan(logit) | ~((prob >= 0) & (prob <= 1))
     if bad.any():
@@ -135,7 +160,7 @@ def _rows(table: pd.DataFrame, threshold: float) -> Rows:
         raise UserError(f"predictions: labels are {sorted(set(label.tolist()))}; accepted are 0, 1 and -1 (unknown)")
     verdict = table["verdict"].to_numpy(object)
     group = table["group"].to_numpy()
-    return Rows(label, logit, prob, group, verdict, prob >= threshold, np.ones(len(table), dtype=bool))
+    return Rows(label, logit, prob, group, verdict, prob >= thresholds, np.ones(len(table), dtype=bool))
 
 
 def _by_source(rows: Rows, source: pd.Series, unreadable: pd.Series, settings: EvaluationConfig) -> dict[str, Any]:

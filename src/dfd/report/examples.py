@@ -30,8 +30,9 @@ class Example:
 def most_wrong(predictions: pd.DataFrame, threshold: float, data_root: Path) -> dict[str, list[Example]]:
     """The fakes furthest below the threshold and the reals furthest above it, worst first, up to PER_KIND each."""
     read = predictions[predictions["error"].isna()]
-    missed = read[(read["label"] == 1) & (read["prob"] < threshold)].nsmallest(PER_KIND, "logit")
-    alarms = read[(read["label"] == 0) & (read["prob"] >= threshold)].nlargest(PER_KIND, "logit")
+    called_fake = read["prob"] >= read.get("threshold", threshold)
+    missed = read[(read["label"] == 1) & ~called_fake].nsmallest(PER_KIND, "logit")
+    alarms = read[(read["label"] == 0) & called_fake].nlargest(PER_KIND, "logit")
     return {
         "Fakes called real": [_example(row, "fake", data_root) for row in missed.to_dict("records")],
         "Reals called fake": [_example(row, "real", data_root) for row in alarms.to_dict("records")],

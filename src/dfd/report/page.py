@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from scipy.special import expit
 
 from dfd import __version__
 from dfd.evaluation.metrics import NAMES
 from dfd.files import write_text
-from dfd.report import plots, words
+from dfd.report import pages, plots, words
 from dfd.report.examples import most_wrong
 
 HEADLINE = ("auroc", "balanced_accuracy", "recall", "specificity")
@@ -53,42 +53,31 @@ def write_report(path: Path, context: ReportContext) -> None:
 
 def render(context: ReportContext) -> str:
     """The page as HTML. All text in it is escaped; characters that cannot be printed show as backslash escapes."""
-    environment = Environment(
-        loader=PackageLoader("dfd", "report"),
-        autoescape=True,
-        finalize=_printable,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
-        number=words.number, interval=words.interval, percent=words.percent, percent_interval=words.percent_interval
-    )
     metrics, predictions = context.metrics, context.predictions
     unreadable = predictions[predictions["error"].notna()]
-    return environment.get_template("template.html").render(
-        title=context.title,
-        metrics=metrics,
-        facts=context.facts,
-        command=context.command.splitlines(),
-        names=NAMES,
-        meanings=words.MEANINGS,
-        headline=HEADLINE,
-        by_source=BY_SOURCE,
-        summary=words.summary(metrics),
-        cautions=words.cautions(metrics),
-        plots=_plots(context),
-        training=_training_plots(context.history),
-        examples=most_wrong(predictions, metrics["threshold"], context.data_root),
-        unreadable=unreadable[["path", "error"]].head(UNREADABLE_SHOWN).to_dict("records"),
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=__version__,
+    return (
+        pages.environment()
+        .get_template("template.html")
+        .render(
+            title=context.title,
+            metrics=metrics,
+            facts=context.facts,
+            command=context.command.splitlines(),
+            threshold=words.threshold,
+            names=NAMES,
+            meanings=words.MEANINGS,
+            headline=HEADLINE,
+            by_source=BY_SOURCE,
+            summary=words.summary(metrics),
+            cautions=words.cautions(metrics),
+            plots=_plots(context),
+            training=_training_plots(context.history),
+            examples=most_wrong(predictions, metrics["threshold"], context.data_root),
+            unreadable=unreadable[["path", "error"]].head(UNREADABLE_SHOWN).to_dict("records"),
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            version=__version__,
+        )
     )
-
-
-def _printable(value: Any) -> Any:
-    """Applied by jinja to every inserted value, before it escapes HTML."""
-    return value if isinstance(value, Markup) else words.printable(value)
 
 
 def _plots(context: ReportContext) -> list[tuple[str, str, Markup]]:
@@ -118,8 +107,9 @@ def _plots(context: ReportContext) -> list[tuple[str, str, Markup]]:
         ),
         (
             "Reliability",
-            "Whether 70% means 70%: dots on the diagonal mean that probabilities can be taken at their word.",
-            plots.reliability_plot(label, prob),
+            "Whether 70% means 70%: dots on the diagonal mean that probabilities can be taken at their word. "
+            "Faint: before calibration.",
+            plots.reliability_plot(label, prob, expit(logit)),
         ),
     ]
     return [(title, text, svg) for title, text, svg in drawn if svg is not None]

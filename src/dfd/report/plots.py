@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from dfd.evaluation import figures, intervals
 from dfd.evaluation.figures import Floats, Ints
 from dfd.report.svg import ACCENT, FAINT, FAKE, INK, REAL, UNSURE, new_axes, to_svg
+from dfd.report.words import printable
 
 BAND_RESAMPLES = 200
 BINS = 40
@@ -81,27 +82,67 @@ def histogram_plot(
     return to_svg(figure, "hist-plot", f"Histogram of the probability of fake; its median is {' and '.join(middle)}")
 
 
-def reliability_plot(label: Ints, prob: Floats) -> Markup | None:
-    """Share of fakes over the probability in the bins of the ECE, each with its 95% interval and number of rows."""
+def reliability_plot(label: Ints, prob: Floats, before: Floats | None = None) -> Markup | None:
+    """Share of fakes over the probability in the bins of the ECE, each with its 95% interval and number of rows.
+
+    `before` are the probabilities [n] of the uncalibrated logits, drawn fainter, without intervals and numbers.
+    """
     if len(set(label.tolist())) < 2:
         return None
     figure, axes = new_axes()
-    bins = figures.bin_of(prob)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle=":", label="perfect")
-    for each in np.unique(bins):
-        inside = bins == each
-        n, share = int(inside.sum()), float(label[inside].mean())
+    if before is not None:
+        raw = _bins(label, before)
+        axes.plot(raw[:, 0], raw[:, 1], "o--", color=FAINT, markersize=3.5, linewidth=0.8, alpha=0.7, label="before")
+    bins = _bins(label, prob)
+    for x, share, n in bins:
         low, high = intervals.wilson(share, n)
-        x = float(prob[inside].mean())
         axes.plot([x, x], [low, high], color=ACCENT, linewidth=1.2, alpha=0.6)
-        axes.plot(x, share, "o", color=ACCENT, markersize=4.5)
-        axes.annotate(str(n), (x, 1.02), ha="center", va="bottom", fontsize=7, color=FAINT, annotation_clip=False)
+        axes.annotate(f"{n:.0f}", (x, 1.02), ha="center", va="bottom", fontsize=7, color=FAINT, annotation_clip=False)
+    axes.plot(bins[:, 0], bins[:, 1], "o", color=ACCENT, markersize=4.5, label="calibrated")
     axes.set(xlabel="Mean probability of fake in a bin (number of images on top)", ylabel="Share of fakes")
     _unit_square(axes)
-    worst = max(abs(label[bins == each].mean() - prob[bins == each].mean()) for each in np.unique(bins))
-    return to_svg(
-        figure, "reliability-plot", f"Share of fakes over probability; the largest gap in a bin is {worst:.2f}"
-    )
+    worst = f"the largest gap in a bin is {np.abs(bins[:, 1] - bins[:, 0]).max():.2f}"
+    if before is not None:
+        _legend(axes, loc="lower right")
+        worst += f", before calibration {np.abs(raw[:, 1] - raw[:, 0]).max():.2f}"
+    return to_svg(figure, "reliability-plot", f"Share of fakes over probability; {worst}")
+
+
+def _bins(label: Ints, prob: Floats) -> Floats:
+    """Mean probability, share of fakes and number of rows [k, 3] of each bin that holds any."""
+    bins = figures.bin_of(prob)
+    inside = [bins == each for each in np.unique(bins)]
+    return np.array([(prob[rows].mean(), label[rows].mean(), rows.sum()) for rows in inside])
+
+
+def forest_plot(rows: list[tuple[str, float, float, float]], name: str) -> Markup | None:
+    """One line a detector, first on top: its AUROC with the interval; rows are (label, value, low, high).
+
+    The best one's interval is continued as a band over all. `name` tells the plots of one page apart.
+    """
+    if not rows:
+        return None
+    figure, axes = new_axes(6.4, 0.75 + 0.27 * len(rows))
+    labels = [shortened(row[0]) for row in rows]
+    _, best, low, high = rows[0]
+    axes.axvspan(low, high, color=ACCENT, alpha=0.1, linewidth=0)
+    axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle=":")
+    for place, (_, value, least, most) in enumerate(rows):
+        axes.plot([least, most], [place, place], color=ACCENT, linewidth=2, alpha=0.55, solid_capstyle="butt")
+        axes.plot(value, place, "o", color=ACCENT, markersize=4.5)
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)
+    axes.set(xlabel="AUROC with its 95% interval; 0.5 is guessing", ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xlim(min(0.49, min(row[2] for row in rows) - 0.01), 1.01)
+    axes.grid(axis="y", visible=False)
+    span = f"from {labels[0]} at {best:.3f} to {labels[-1]} at {rows[-1][1]:.3f}"
+    return to_svg(figure, f"forest-{name}", f"AUROC of {len(rows)} detectors, {span}")
+
+
+def shortened(label: str, most: int = 44) -> str:
+    """A label on one line of at most `most` characters: its middle gives way."""
+    label = printable(label)
+    return label if len(label) <= most else f"{label[: most // 2]}…{label[-most // 2 + 1 :]}"
 
 
 def loss_plot(history: pd.DataFrame) -> Markup | None:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfd.evaluation.metrics import NAMES
-from dfd.report.words import Figure, interval, number, percent_interval, printable
+from dfd.report.words import Figure, interval, number, percent_interval, printable, threshold
 
 BY_SOURCE = ("accuracy", "auroc")
 
@@ -33,7 +33,7 @@ def _overall(metrics: dict[str, Any]) -> Table:
 def _counts(metrics: dict[str, Any]) -> str:
     cells, verdicts = metrics["confusion"], metrics["verdicts"]
     parts = [
-        f"threshold {metrics['threshold']:.3f}: "
+        f"threshold {threshold(metrics)}: "
         f"{cells['tp']} of {metrics['n_fake']} fakes and {cells['fp']} of {metrics['n_real']} reals called fake"
     ]
     if verdicts["coverage"]["value"] is not None and verdicts["error"]["value"] is not None:

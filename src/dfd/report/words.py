@@ -41,11 +41,37 @@ def number(value: float | None) -> str:
     return "< 0.001" if shown == "0.000" and value > 0 else shown
 
 
+def signed(value: float) -> str:
+    """A difference with its sign and three decimals; a real minus, and no sign at zero."""
+    text = f"{abs(value):.3f}"
+    if text == "0.000":
+        return text
+    return f"{'+' if value > 0 else '−'}{text}"
+
+
+def p_value(p: float) -> str:
+    """A p-value with three decimals, and never as an exact 0."""
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def split_name(split: str) -> str:
+    """A split for people: 'test', 'val', or out-of-fold."""
+    return {"oof": "out-of-fold"}.get(split, split)
+
+
 def interval(figure: Figure) -> str:
     """The interval's ends, or the reason why there is none."""
     if figure["value"] is None:
         return str(figure["reason"])
     return f"{figure['low']:.3f} – {figure['high']:.3f}"
+
+
+def threshold(metrics: dict[str, Any]) -> str:
+    """The threshold, or the mean and the ends of those that the rows were judged by."""
+    if "threshold_low" not in metrics:
+        return number(metrics["threshold"])
+    ends = (metrics["threshold_low"], metrics["threshold_high"])
+    return f"{number(metrics['threshold'])} (by fold: {number(ends[0])} – {number(ends[1])})"
 
 
 def percent(value: float) -> str:
