@@ -52,6 +52,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder, images, newest_run(folder))
 
 
+@dataclass(frozen=True)
+class Crossed:
+    """A working folder with two runs in the same three folds."""
+
+    folder: Path
+    images: Path
+    runs: tuple[Path, Path]
+
+
+@pytest.fixture(scope="session")
+def crossed(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Crossed:
+    folder = tmp_path_factory.mktemp("folds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, seed in (("tiny", 0), ("other", 1)):
+            assert main(tiny_arguments(trained.images, "cv.folds=3", f"name={name}", f"seed={seed}")) == 0
+    return Crossed(folder, trained.images, (newest_run(folder), newest_run(folder, name="other")))
+
+
 def newest_run(folder: Path, command: str = "train", name: str = "tiny") -> Path:
     return sorted((folder / "outputs" / command / name).iterdir())[-1]
 

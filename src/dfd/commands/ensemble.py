@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from dfd.commands.against import against, best_member, tell
 from dfd.commands.data import prepared
 from dfd.commands.eval import data_of
 from dfd.commands.members import Member, choose, load_members, oof_features, oof_predictions
@@ -218,18 +219,23 @@ def _measure(
 ) -> int:
     """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle on the disk."""
     bundle = load(out / "bundle")
-    more = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}  # type: ignore[attr-defined]
+    best = best_member(members)
+    more: dict[str, Any] = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}  # type: ignore[attr-defined]
     has_test = bool((manifest.table["split"] == "test").any())
     code = 0
     if members[0].folds:
         table = _oof_table(rows, scores, bundle.calibration, config)
+        found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
         prefix = "oof_" if has_test else None
-        publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more)
+        publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
+        tell(found)
     if has_test:
         test = manifest.rows("test")
         parts, errors = _cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
-        publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more)
+        found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
+        publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more | found)
+        tell(found)
         code = exit_code(table)
     elif not members[0].folds:
         raise UserError(f"{manifest.name} has no test split to measure the ensemble on; train with cv.folds=5")

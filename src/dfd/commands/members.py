@@ -91,15 +91,15 @@ def load_members(runs: list[Path]) -> list[Member]:
 
 def oof_predictions(member: Member) -> pd.DataFrame:
     """The out-of-fold table of a cross-validated member, checked."""
-    names = [f"{OOF}_{PREDICTIONS}", PREDICTIONS]
-    path = next((member.run / name for name in names if (member.run / name).is_file()), member.run / names[0])
+    beside_test = (member.run / f"{OOF}_{METRICS}").is_file()
+    path = member.run / (f"{OOF}_{PREDICTIONS}" if beside_test else PREDICTIONS)
     try:
         table = pd.read_parquet(path)
         table[["sha256", "label", "group", "fold", "logit", "path"]]
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the out-of-fold predictions of {member.name}; train it again") from None
     except KeyError as error:
-        raise UserError(f"{path} holds no out-of-fold predictions: {error.args[0]}") from None
+        raise UserError(f"{path} holds no out-of-fold predictions ({error.args[0]}); train {member.name} again") from None
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise UserError(f"{path} is damaged: {error}") from None
     bad = int((~np.isfinite(table["logit"].to_numpy(np.float64))).sum())

@@ -22,10 +22,10 @@ from dfd.inference.timing import Timing, time_inference
 from dfd.models.bundle import SEEN_DIGITS, Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
+from dfd.report.words import split_name
 from dfd.runtime import Runtime
 
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
-SPLIT_WORDS = {"oof": "out-of-fold (each image scored by a model that has not seen it)"}
 OOF = "oof"  # in place of a split's name: every row scored by a model that has not seen it
 
 
@@ -69,6 +69,8 @@ def publish(
         "split": split,
         "bundle": bundle.name,
         "weights_sha256": bundle.sha256,
+        "trained_on": {key: bundle.data[key] for key in ("name", "fingerprint")},
+        "left_out": 0 if split == OOF else len(manifest.rows(split)) - len(predictions),
         "device": runtime.describe(),
         **measure(predictions, bundle.calibration.threshold, settings),
         "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms},
@@ -87,6 +89,7 @@ def publish(
     )
     write_report(names[REPORT], context)
     write_text(names[METRICS], json.dumps(metrics, indent=1) + "\n")
+    print(f"\n{bundle.name} on {manifest.name}, {split_name(split)}")
     print_metrics(Console(), metrics)
     print(f"inference    {timing}")
     print(f"figures      {names[METRICS]}\npredictions  {names[PREDICTIONS]}\nreport       {names[REPORT]}")
@@ -116,7 +119,7 @@ def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) ->
     return {
         "Measured on": {
             "Data set": manifest.name,
-            "Split": SPLIT_WORDS.get(metrics["split"], metrics["split"]),
+            "Split": split_name(metrics["split"]),
             "Fingerprint": manifest.fingerprint,
             "Device": metrics["device"],
         },

@@ -15,6 +15,7 @@ class Command:
     examples: tuple[str, ...]
     paths: str | None = None  # the setting that takes the words which are not settings
     flags: Mapping[str, str] = field(default_factory=dict)  # shorthands: {"--fid": "fid=true"}
+    compared: bool = False  # the runs of a multirun are compared at its end
     resumable: bool = False  # has a setting `resume`, and run folders as in resume.py
 
     @property
@@ -48,6 +49,7 @@ COMMANDS = (
             "dfd train -m model=resnet50,efficientnet_b0 data=yonsei cv.folds=5",
             "dfd train resume=true",
         ),
+        compared=True,
         resumable=True,
     ),
     Command(
@@ -60,6 +62,7 @@ COMMANDS = (
             "dfd eval -m bundle=RUN,RUN data=yonsei,real140k",
             "dfd eval robustness=web",
         ),
+        compared=True,
     ),
     Command(
         "ensemble",
@@ -69,6 +72,7 @@ COMMANDS = (
             "dfd ensemble strategy=weighted members=[RUN,RUN,RUN]",
             "dfd ensemble -m strategy=averaging,majority,weighted,stacking_logreg",
         ),
+        compared=True,
     ),
     Command(
         "compare",

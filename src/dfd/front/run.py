@@ -72,6 +72,8 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
         elif command.resumable and any(job.resume for job in jobs):
             overrides = overrides + _resuming_overrides(overrides, request.multirun)
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
+    if request.multirun and command.compared and not is_secondary_rank():
+        codes.append(import_module("dfd.commands.compare").after_multirun(runs))
     return max(codes)
 
 

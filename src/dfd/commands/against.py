@@ -1,0 +1,57 @@
+"""An ensemble against its best member, on the same images: is it worth its cost?"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from dfd.commands.members import Member
+from dfd.config import EvaluationConfig
+from dfd.evaluation.leaderboard import SIGNIFICANT, pair
+from dfd.evaluation.runs import Result, read_runs
+
+
+def best_member(members: Sequence[Member]) -> Member:
+    """The member of highest AUROC on validation or out-of-fold: the choice that one would have made without test."""
+    return max(members, key=lambda member: member.bundle.metrics["auroc"])
+
+
+def against(table: pd.DataFrame, threshold: float, best: Member, split: str, settings: EvaluationConfig) -> dict[str, Any]:
+    """What metrics.json says of the ensemble's predictions less those of the best member's run, on a split."""
+    own = [each for each in read_runs([best.run]).results if each.metrics["split"] == split]
+    if not own:
+        return {}
+    rows = table[table["error"].isna()].reset_index(drop=True)
+    called_fake = rows["prob"] >= rows.get("threshold", threshold)
+    ensemble = Result(best.run, {}, rows.assign(called_fake=called_fake), None)
+    found = pair(ensemble, own[0], settings.resamples, settings.seed)
+    if isinstance(found, str):
+        return {"against_best_member": {"member": best.name, "reason": found}}
+    paired = found[0]
+    return {
+        "against_best_member": {
+            "member": best.name,
+            "n": paired.n,
+            "differences": {key: asdict(value) for key, value in paired.differences.items()},
+            "mcnemar": asdict(paired.mcnemar),
+            "independent": paired.independent,
+        }
+    }
+
+
+def tell(found: dict[str, Any]) -> None:
+    """Say on the screen what `against` found."""
+    told = found.get("against_best_member")
+    if told is None:
+        return
+    if "reason" in told:
+        print(f"best member  {told['member']}: {told['reason']}")
+        return
+    auroc = told["differences"]["auroc"]
+    better = "beats" if auroc["value"] > 0 else "is worse than"
+    verdict = f"{better} it" if auroc["p"] < SIGNIFICANT else "no real difference"
+    print(
+        f"best member  {told['member']}: AUROC {auroc['value']:+.3f} ({auroc['low']:+.3f} to {auroc['high']:+.3f}), "
+        f"p = {auroc['p']:.3g} ({auroc['method']}): {verdict}"
+    )
