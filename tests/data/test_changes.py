@@ -125,7 +125,7 @@ def test_a_screenshot_is_scaled_but_never_larger_than_the_screen() -> None:
 def test_a_screens_tones_keep_black_white_and_order() -> None:
     tones = changes.SCREEN_TONES
     assert (tones[0], tones[255], len(tones)) == (0, 255, 256) and tones == sorted(tones)
-    assert 0 < max(abs(tone - level) for level, tone in enumerate(tones)) < 8  # slight
+    assert 0 < max(abs(tone - level) for level, tone in enumerate(tones)) < 10  # slight
 
 
 def test_noise_has_its_deviation_and_depends_on_seed_image_and_strength() -> None:

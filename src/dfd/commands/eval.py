@@ -4,11 +4,13 @@ from pathlib import Path
 
 import yaml
 
+from dfd.commands import robustness
 from dfd.commands.data import prepared
 from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvalConfig
 from dfd.data.manifest import Manifest
 from dfd.errors import UserError
+from dfd.inference.score import place
 from dfd.models.bundle import Bundle, find, load
 from dfd.runtime import Runtime, start
 
@@ -17,17 +19,19 @@ def run(config: EvalConfig, out: Path) -> int:
     """Measure the bundle on one split. Returns EXIT_PARTIAL if some images could not be read."""
     folder = find(config.bundle)
     bundle = load(folder)
-    runtime = start(config.runtime, cpu_bf16=bundle.model.cpu_bf16)
+    runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)
     out = runtime.broadcast(out)
     manifest = prepared(config.data, runtime) if config.data else _own_data(bundle, runtime)
     if runtime.is_main:
         newest = "" if config.bundle else " (the newest)"
         print(f"bundle       {folder}{newest}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
-    runtime.place(bundle.detector)
+    place(bundle, runtime)
     predictions = predict_split(bundle, manifest, config.split, config.evaluation, runtime)
     if runtime.is_main:
         publish(predictions, bundle, manifest, config.split, config.evaluation, runtime, out)
+    if config.robustness:
+        robustness.run(bundle, manifest, config, runtime, out, predictions)
     return exit_code(predictions)
 
 

@@ -167,10 +167,10 @@ class TrainingOrder(Sampler[list[Draw]]):
         return rng.permutation(np.concatenate(halves))
 
 
-def batches_of(n: int, size: int, rank: int = 0, world: int = 1) -> list[list[Draw]]:
-    """Rows 0..n-1 in batches, each batch whole on one rank: every row once, batches alike for any `world`."""
-    starts = range(rank * size, n, world * size)
-    return [[Draw(row) for row in range(start, min(start + size, n))] for start in starts]
+def batches_of(rows: range, size: int, rank: int = 0, world: int = 1) -> list[list[Draw]]:
+    """The rows in batches, each batch whole on one rank: every row once, batches alike for any `world`."""
+    starts = range(rank * size, len(rows), world * size)
+    return [[Draw(row) for row in rows[start : start + size]] for start in starts]
 
 
 def loader(
