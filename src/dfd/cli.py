@@ -18,6 +18,7 @@ from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, Use
 from dfd.front import completion, help
 from dfd.front.arguments import parse
 from dfd.front.commands import COMMANDS, Command, find_command
+from dfd.front.pipeline import pipeline_of, run_pipeline
 from dfd.front.ranks import is_secondary_rank
 from dfd.front.settings import nearest
 
@@ -94,6 +95,8 @@ def _run_command(command: Command, arguments: list[str]) -> int:
         from dfd.front.run import perform  # late: Hydra takes longer to import than a help page to print
 
         with _sigterm_as_ctrl_c():
+            if (content := pipeline_of(request)) is not None:
+                return run_pipeline(content, request, runs, lambda one, made: perform(one, made, report))
             return perform(request, runs, report)
     except UserError as error:  # a mistake on the command line, which every rank finds; one tells
         return EXIT_USER_ERROR if is_secondary_rank() else report(error)

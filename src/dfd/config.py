@@ -24,7 +24,7 @@ def setting(
     """A dataclass field that explains itself: `low` and `high` are inclusive bounds."""
     about = {"help": help, "choices": choices, "low": low, "high": high}
     if isinstance(default, list | dict):
-        return field(default_factory=lambda: default.copy(), metadata=about)
+        return field(default_factory=default.copy, metadata=about)
     return field(default=default, metadata=about)
 
 
@@ -220,11 +220,28 @@ class CrossValidationConfig:
 
 
 @dataclass
+class ChangesConfig:
+    """The strengths of each kind of change, one by one; an empty list leaves the kind out. See data/changes.py."""
+
+    jpeg: list[int] = setting([], "saved as JPEG of these qualities", low=1, high=100)
+    webp: list[int] = setting([], "saved as WebP of these qualities", low=1, high=100)
+    resize: list[float] = setting([], "resized by these factors, and back", low=0.05, high=1)
+    blur: list[float] = setting([], "Gaussian blur of these sigmas, in pixels", low=0, high=20)
+    noise: list[float] = setting([], "Gaussian noise of these deviations, in levels of 0 to 255", low=0, high=128)
+    crop: list[float] = setting([], "cut to the middle; these shares of both sides stay", low=0.1, high=1)
+    brightness: list[float] = setting([], "brightness times these factors", low=0.1, high=4)
+    contrast: list[float] = setting([], "contrast times these factors", low=0.1, high=4)
+    screenshot: list[float] = setting([], "on a screen at these scales, captured, sent as JPEG", low=0.25, high=2)
+    web: list[int] = setting([], "shared this many times: at most 768 px a side, JPEG quality 60", low=1, high=5)
+    hard: list[int] = setting([], "shared this many times: at most 512 px a side, JPEG quality 40", low=1, high=5)
+
+
+@dataclass
 class RobustnessConfig:
-    """Changes that an image may go through, each at several strengths."""
+    """What images go through before the detector sees them, each change by itself."""
 
     name: str = setting("???", "short name")
-    changes: dict[str, list[float]] = setting({}, "kind of change: its strengths")
+    changes: ChangesConfig = field(default_factory=ChangesConfig)
     seed: int = setting(0, "seed of noise", low=0)
 
 
@@ -234,9 +251,7 @@ class StrategyConfig:
 
     name: str = setting("???", "short name, used in folder names and tables")
     kind: str = setting("???", "way of combining", choices=STRATEGIES)
-    space: str = setting(
-        "probability", "averaging, weighted: what is averaged", choices=("probability", "logit")
-    )
+    space: str = setting("probability", "averaging, weighted: what is averaged", choices=("probability", "logit"))
     by: str = setting(
         "optimised",
         "weighted: where the weights come from: given, AUROC above chance, or least log loss",
@@ -262,6 +277,9 @@ class TrainConfig:
     name: str = setting("${data.name}-${model.name}", "name of the run; outputs/train/<name>/<time> is its folder")
     seed: int = setting(0, "seed of everything random in training", low=0)
     resume: bool = setting(False, "continue the newest unfinished run of this name")
+    budget: str = setting(
+        "cpu", "size of the experiments yonsei_ensemble and real140k_single", choices=("smoke", "cpu", "gpu")
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -304,7 +322,9 @@ class EnsembleConfig:
 class FeaturesConfig:
     """Compute the penultimate features of all images of a data set, once; `ensemble` and others read them."""
 
-    name: str = setting("${oc.select:data.name,bundle}", "name of the run; outputs/features/<name>/<time> is its folder")
+    name: str = setting(
+        "${oc.select:data.name,bundle}", "name of the run; outputs/features/<name>/<time> is its folder"
+    )
     bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
     data: DataConfig | None = None
     batch_size: int = setting(32, "images a forward pass", low=1)
@@ -330,7 +350,13 @@ class EncoderConfig:
     name: str = setting("???", "short name")
     backbone: str = setting("???", "timm model name, with its weights tag")
     weights: str | None = setting(None, "local .safetensors file of its weights, in timm's names")
-    sides: list[int] = setting([20, 48], "widths in pixels that images are reduced to before it sees them", low=1)
+    sides: list[int] = setting(
+        [20, 48], "widths in pixels that images are reduced to before it sees them; []: it is not asked", low=1
+    )
+
+    def is_none(self) -> bool:
+        """True if no encoder is used."""
+        return not self.sides
 
 
 @dataclass
@@ -339,11 +365,15 @@ class AuditConfig:
 
     name: str = setting("${data.name}", "name of the run; outputs/data-audit/<name>/<time> is its folder")
     data: DataConfig = field(default_factory=DataConfig)
-    encoder: EncoderConfig | None = None
-    bundle: str | None = setting(None, "also measure this bundle on images re-encoded and resized alike, and given the shortcuts")
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    bundle: str | None = setting(
+        None, "also measure this bundle on images re-encoded and resized alike, and given the shortcuts"
+    )
     folds: int = setting(5, "folds of the grouped cross-validation", low=2, high=20)
     strata: int = setting(20, "strata of the nuisance score for the conditional AUROC", low=2, high=100)
-    side: int = setting(128, "counterfactual: side in pixels that every image is resized to", low=16, high=1024)
+    side: int = setting(
+        128, "counterfactual: side in pixels of the square that every image is cut and resized to", low=16, high=1024
+    )
     quality: int = setting(75, "counterfactual: JPEG quality that every image is re-encoded at", low=1, high=100)
     seed: int = setting(0, "seed of folds and classifiers", low=0)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

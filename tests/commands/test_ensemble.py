@@ -126,6 +126,18 @@ def test_other_folds_of_the_same_number_are_refused(work: Path, capsys: pytest.C
     assert "are not those of" in error_of([], capsys)
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def nan_logits(run: Path) -> None:
+    table = pd.read_parquet(run / "oof_predictions.parquet")
+    table.loc[:1, "logit"] = np.nan
+    table.to_parquet(run / "oof_predictions.parquet")
+
+
 def members(work: Path) -> list[str]:
     return [f"members=[{newest_run(work)},{newest_run(work, name='other')}]"]
 
@@ -133,13 +145,13 @@ def members(work: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda run: shutil.rmtree(run), "does not exist; accepted are folders of finished runs"),
+        (shutil.rmtree, "does not exist; accepted are folders of finished runs"),
         (lambda run: shutil.rmtree(run / "bundle"), "no bundle.yaml there"),
         (lambda run: flip(next((run / "bundle").rglob("model.safetensors"))), "is damaged: its sha256"),
         (lambda run: flip(run / "bundle" / "bundle.yaml"), "does not fit the checksum"),
         (lambda run: (run / "oof_predictions.parquet").unlink(), "is missing: the out-of-fold predictions of other"),
         (lambda run: (run / "oof_predictions.parquet").write_bytes(b"no table"), "oof_predictions.parquet is damaged"),
-        (lambda run: nan_logits(run), "oof_predictions.parquet: 2 of 51 logits are no finite numbers"),
+        (nan_logits, "oof_predictions.parquet: 2 of 51 logits are no finite numbers"),
     ],
 )
 def test_a_damaged_member_is_named(work: Path, capsys: pytest.CaptureFixture[str], damage, message: str) -> None:
@@ -157,18 +169,6 @@ def test_damaged_features_are_named(work: Path, capsys: pytest.CaptureFixture[st
     assert "or choose a strategy on scores" in error_of(["strategy=stacking_pca_svc", *members(work)], capsys)
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def nan_logits(run: Path) -> None:
-    table = pd.read_parquet(run / "oof_predictions.parquet")
-    table.loc[:1, "logit"] = np.nan
-    table.to_parquet(run / "oof_predictions.parquet")
-
-
 def test_too_few_members_are_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = newest_run(work)
     assert "an ensemble needs two members or more" in error_of([f"members=[{one}]"], capsys)
@@ -179,9 +179,7 @@ def test_too_few_members_are_told(work: Path, capsys: pytest.CaptureFixture[str]
     assert "no finished runs in outputs/train" in error_of([], capsys)
 
 
-def test_a_network_whose_output_is_no_number_gives_errors_not_scores(
-    work: Path, crossed: Crossed
-) -> None:
+def test_a_network_whose_output_is_no_number_gives_errors_not_scores(work: Path, crossed: Crossed) -> None:
     """A weight that is NaN in the bundle itself, as a diverged training would leave it."""
     from dfd.models import bundle as bundles
 

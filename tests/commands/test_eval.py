@@ -81,3 +81,16 @@ def test_no_bundle_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "run `dfd train` first" in capsys.readouterr().err
     assert main(["eval", "bundle=nowhere"]) == 2
     assert "bundle=nowhere: no bundle.yaml there" in capsys.readouterr().err
+
+
+def test_an_audit_of_the_data_adds_what_is_left_beyond_shortcuts(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("data=folder", "data.name=tiny", "data.source=images")
+    assert main(["eval", *QUICK]) == 0
+    assert "auroc_given_shortcuts" not in metrics_of(newest_run(work, "eval", "bundle"))
+    assert main(["data", "audit", *data, "encoder=none", "evaluation.resamples=100"]) == 0
+    assert main(["eval", *QUICK]) == 0
+    found = metrics_of(newest_run(work, "eval", "bundle"))["auroc_given_shortcuts"]
+    assert found["shortcuts"] == ["all"] and ("reason" in found or 0 <= found["value"] <= 1)
+    assert "shortcuts    AUROC among images that the data's audit can't tell apart" in capsys.readouterr().out

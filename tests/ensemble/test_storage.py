@@ -31,7 +31,9 @@ def test_an_estimator_that_answers_otherwise_is_refused(saved: Path) -> None:
 
 
 def test_a_file_that_wants_to_make_something_else_is_refused(saved: Path) -> None:
-    skops.io.dump(LogisticRegression(random_state=np.random.RandomState(0), class_weight=Path), saved / storage.ESTIMATOR)
+    skops.io.dump(
+        LogisticRegression(random_state=np.random.RandomState(0), class_weight=Path), saved / storage.ESTIMATOR
+    )
     with pytest.raises(UserError, match="which no ensemble of dfd needs"):
         storage.load(saved)
 

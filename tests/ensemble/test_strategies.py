@@ -149,6 +149,8 @@ def test_the_classic_mistake(kind: str) -> None:
     stack = fit(strategy(kind), leaking, label, group)
     assert accuracy(label, stack.score(leaking)) > accuracy(fresh_label, stack.score(fresh)) + 0.15
 
-    score = cross_fit(strategy(kind), out_of_fold, outputs(out_of_fold).features, label, group, fold, CalibrationConfig())
+    score = cross_fit(
+        strategy(kind), out_of_fold, outputs(out_of_fold).features, label, group, fold, CalibrationConfig()
+    )
     honest = fit(strategy(kind), outputs(out_of_fold), label, group)
     assert roc_auc_score(label, score) == pytest.approx(roc_auc_score(fresh_label, honest.score(fresh)), abs=0.05)

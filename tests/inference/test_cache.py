@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from dfd.config import DataConfig, RuntimeConfig
+from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
 from dfd.data.prepare import prepare
 from dfd.errors import UserError
 from dfd.inference import cache
 from dfd.inference.cache import features_of
 from dfd.inference.forward import compute_features
-from dfd.data.dataset import Images
 from dfd.models.detector import Detector, build
 from dfd.runtime import Runtime, start
 from tests.factories import pixels, tiny_model, tiny_preprocessing, two_class_folder

@@ -17,7 +17,9 @@ def best_member(members: Sequence[Member]) -> Member:
     return max(members, key=lambda member: member.bundle.metrics["auroc"])
 
 
-def against(table: pd.DataFrame, threshold: float, best: Member, split: str, settings: EvaluationConfig) -> dict[str, Any]:
+def against(
+    table: pd.DataFrame, threshold: float, best: Member, split: str, settings: EvaluationConfig
+) -> dict[str, Any]:
     """What metrics.json says of the ensemble's predictions less those of the best member's run, on a split."""
     own = [each for each in read_runs([best.run]).results if each.metrics["split"] == split]
     if not own:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +14,21 @@ from sklearn.metrics import roc_auc_score
 
 from dfd.commands.against import against, best_member, tell
 from dfd.commands.data import prepared
+from dfd.commands.ensemble_rows import Rows, cached, out_of_fold, validation
 from dfd.commands.eval import data_of
-from dfd.commands.members import Member, choose, load_members, oof_features, oof_predictions
+from dfd.commands.members import Member, choose, load_members
 from dfd.commands.results import OOF, exit_code, publish
 from dfd.config import EnsembleConfig
 from dfd.data.manifest import Manifest
-from dfd.data.splits import assign_folds
 from dfd.ensemble.combiners import Combiner, FeatureStack
 from dfd.ensemble.crossfit import cross_fit, outputs_of
-from dfd.ensemble.spaces import harmonise
 from dfd.ensemble.strategies import NEEDS_FEATURES, fit
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
-from dfd.inference.cached_score import cached_parts
 from dfd.inference.predictions import IDENTIFYING, predictions_of
-from dfd.inference.score import Part, check_combinable, combine, place
-from dfd.models.bundle import Bundle, EnsembleBundle, load, save, versions
+from dfd.inference.score import check_combinable, combine, place
+from dfd.models.bundle import EnsembleBundle, load, save, versions
 from dfd.runtime import Runtime, start
-
-VAL_FOLDS = 5  # parts of the validation split, for scores that no part of the fit has seen
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the ensemble is fitted on: out-of-fold rows, or the validation split.
-
-    `logits` [n, M] are the members' own; `features` are [n, 1, F] a member, and `places` what `harmonise` gave.
-    """
-
-    table: pd.DataFrame
-    logits: NDArray[np.float64]
-    features: tuple[NDArray[np.float32], ...] | None
-    places: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-    fold: NDArray[np.int64]
-
-    @property
-    def label(self) -> NDArray[np.int64]:
-        return self.table["label"].to_numpy(np.int64)
-
-    @property
-    def group(self) -> NDArray[Any]:
-        return self.table["group"].to_numpy()
 
 
 def run(config: EnsembleConfig, out: Path) -> int:
@@ -71,8 +45,9 @@ def run(config: EnsembleConfig, out: Path) -> int:
     manifest = prepared(data_of(members[0].bundle), runtime)
     _check_data(members, manifest)
     began = time.perf_counter()
-    rows = _out_of_fold(members, needs_features) if members[0].folds else _validation(members, manifest, config, runtime)
-    print(f"fitting      {config.strategy.name} on {len(rows.table)} {'out-of-fold' if members[0].folds else 'val'} rows")
+    crossed = members[0].folds > 0
+    rows = out_of_fold(members, needs_features) if crossed else validation(members, manifest, config, runtime)
+    print(f"fitting      {config.strategy.name} on {len(rows.table)} {'out-of-fold' if crossed else 'validation'} rows")
     scores = cross_fit(
         config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration
     )
@@ -95,60 +70,6 @@ def _check_data(members: Sequence[Member], manifest: Manifest) -> None:
             f"the data {manifest.name} have changed since the members were trained (fingerprint {trained}, now "
             f"{manifest.fingerprint}); train them again"
         )
-
-
-def _out_of_fold(members: Sequence[Member], needs_features: bool) -> Rows:
-    """The members' out-of-fold tables, row by row the same images in the same folds."""
-    tables = [oof_predictions(member) for member in members]
-    first = tables[0].sort_values("path")
-    columns, features, places = [], [], []
-    for member, table in zip(members, tables, strict=True):
-        order = table["path"].argsort().to_numpy()
-        own = table.iloc[order]
-        if list(own["sha256"]) != list(first["sha256"]) or list(own["fold"]) != list(first["fold"]):
-            raise UserError(
-                f"these members can't be combined: the folds of {member.name} are not those of {members[0].name}; "
-                "what was out-of-fold for one was training data of the other. Train them with the same cv.folds and "
-                "data.split_seed"
-            )
-        columns.append(own["logit"].to_numpy(np.float64))
-        if needs_features:
-            several = len(member.bundle.detectors) > 1
-            space = own["fold"].to_numpy() if several else np.zeros(len(own), dtype=np.int64)
-            values, *where = harmonise(np.asarray(oof_features(member, len(table))[order]), space)
-            features.append(values[:, None])
-            places.append((where[0], where[1]))
-    fold = first["fold"].to_numpy(np.int64)
-    table = first.reset_index(drop=True)
-    return Rows(table, np.stack(columns, axis=1), tuple(features) or None, tuple(places), fold)
-
-
-def _validation(members: Sequence[Member], manifest: Manifest, config: EnsembleConfig, runtime: Runtime) -> Rows:
-    """The validation split, scored by each member from cached features."""
-    table = manifest.rows("val")
-    parts = [_cached(member.bundle, table, manifest, config, runtime) for member in members]
-    errors = {row: reason for _, unusable in parts for row, reason in unusable.items()}
-    kept = np.array([row not in errors for row in range(len(table))])
-    if errors:
-        print(f"left out     {len(errors)} of {len(table)} validation images, which can't be read")
-    logits = [combine(member.bundle, found) for member, (found, _) in zip(members, parts, strict=True)]
-    features, places = [], []
-    if config.strategy.kind in NEEDS_FEATURES:
-        for found, _ in parts:
-            values = found[0].features
-            assert values is not None
-            features.append(values[kept][:, None])
-            places.append((np.zeros((1, values.shape[1]), np.float32), np.ones((1, values.shape[1]), np.float32)))
-    table = table[kept].reset_index(drop=True)
-    fold = assign_folds(table, VAL_FOLDS, 0)
-    return Rows(table, np.stack(logits, axis=1)[kept], tuple(features) or None, tuple(places), fold)
-
-
-def _cached(
-    bundle: Bundle, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime
-) -> tuple[list[Part], dict[int, str]]:
-    root = Path(data_of(bundle).root)
-    return cached_parts(bundle, rows, manifest, root, config.evaluation.batch_size, runtime)
 
 
 def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
@@ -231,7 +152,7 @@ def _measure(
         tell(found)
     if has_test:
         test = manifest.rows("test")
-        parts, errors = _cached(bundle, test, manifest, config, runtime)
+        parts, errors = cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
         found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
         publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more | found)

@@ -99,7 +99,9 @@ def oof_predictions(member: Member) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the out-of-fold predictions of {member.name}; train it again") from None
     except KeyError as error:
-        raise UserError(f"{path} holds no out-of-fold predictions ({error.args[0]}); train {member.name} again") from None
+        raise UserError(
+            f"{path} holds no out-of-fold predictions ({error.args[0]}); train {member.name} again"
+        ) from None
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise UserError(f"{path} is damaged: {error}") from None
     bad = int((~np.isfinite(table["logit"].to_numpy(np.float64))).sum())

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from dfd.commands.shortcuts import given_shortcuts
 from dfd.config import EvaluationConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
@@ -22,7 +23,7 @@ from dfd.inference.timing import Timing, time_inference
 from dfd.models.bundle import SEEN_DIGITS, Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
-from dfd.report.words import split_name
+from dfd.report.words import interval, number, split_name
 from dfd.runtime import Runtime
 
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
@@ -73,6 +74,7 @@ def publish(
         "left_out": 0 if split == OOF else len(manifest.rows(split)) - len(predictions),
         "device": runtime.describe(),
         **measure(predictions, bundle.calibration.threshold, settings),
+        **given_shortcuts(predictions, manifest, settings),
         "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms},
         **(more or {}),
     }
@@ -91,6 +93,8 @@ def publish(
     write_text(names[METRICS], json.dumps(metrics, indent=1) + "\n")
     print(f"\n{bundle.name} on {manifest.name}, {split_name(split)}")
     print_metrics(Console(), metrics)
+    if found := metrics.get("auroc_given_shortcuts"):
+        print(f"shortcuts    AUROC among images that the data's audit can't tell apart: {_in_words(found)}")
     print(f"inference    {timing}")
     print(f"figures      {names[METRICS]}\npredictions  {names[PREDICTIONS]}\nreport       {names[REPORT]}")
 
@@ -122,6 +126,7 @@ def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) ->
             "Split": split_name(metrics["split"]),
             "Fingerprint": manifest.fingerprint,
             "Device": metrics["device"],
+            **_beyond_shortcuts(metrics),
         },
         "Detector": {
             "Name": bundle.name,
@@ -137,6 +142,17 @@ def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) ->
         },
         "Inference": {"Time": str(timing)},
     }
+
+
+def _beyond_shortcuts(metrics: dict) -> dict[str, str]:
+    found = metrics.get("auroc_given_shortcuts")
+    return {"AUROC among images alike in shortcuts (see the audit of the data)": _in_words(found)} if found else {}
+
+
+def _in_words(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return f"can't be told: {figure['reason']}"
+    return f"{number(figure['value'])} ({interval(figure)}), n = {figure['n']}"
 
 
 def _networks(bundle: Bundle) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ class Manifest:
     """One row an image, sorted by path, and what they are together.
 
     `table` has COLUMNS and the data set's own. `path` is relative to `root`, in the form of `data.names`; `label`
-    is 1 for fake and 0 for real; rows of one `group` are never in two splits.
+    is 1 for fake and 0 for real; rows of one `group` are never in two splits. `folder` is where it is kept.
     """
 
     table: pd.DataFrame
     header: dict[str, Any]
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ class Manifest:
             raise UserError(f"{folder / TABLE} lacks the columns {', '.join(missing)}; {again}")
         if fingerprint(table) != named:
             raise UserError(f"{TABLE} and {HEADER} in {folder} do not belong together; {again}")
-        return cls(table, header)
+        return cls(table, header, folder)
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -156,7 +156,7 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
     }
-    return Manifest(table, header), unusable, dropped
+    return Manifest(table, header, manifest_folder(data)), unusable, dropped
 
 
 def _check_usable(table: pd.DataFrame, unusable: pd.DataFrame, folder: Path) -> None:

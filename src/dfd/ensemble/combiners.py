@@ -15,9 +15,17 @@ SMALLEST = 1e-300  # keeps log-odds of a probability of 0 finite
 class Combiner(Protocol):
     """A fitted way of combining `size` members."""
 
-    kind: ClassVar[str]
-    needs_features: ClassVar[bool]
-    size: int
+    @property
+    def kind(self) -> str:
+        """Its name on the disk."""
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it reads the members' features."""
+
+    @property
+    def size(self) -> int:
+        """Number of members."""
 
     def score(self, outputs: Outputs) -> Floats:
         """One logit of 'fake' an image, [n]; 0 is where it is undecided before calibration."""
@@ -30,22 +38,25 @@ class Combiner(Protocol):
 class Mean:
     """The weighted mean of the members' probabilities or log-odds; `weights` [M] sum to 1."""
 
-    kind = "mean"
-    needs_features = False
+    kind: ClassVar[str] = "mean"
+    needs_features: ClassVar[bool] = False
     weights: tuple[float, ...]
     space: str
 
     @property
     def size(self) -> int:
+        """Number of members."""
         return len(self.weights)
 
     def score(self, outputs: Outputs) -> Floats:
+        """See `Combiner`."""
         weights = np.array(self.weights)
         if self.space == "logit":
             return outputs.logits @ weights
         return log_odds(expit(outputs.logits) @ weights, expit(-outputs.logits) @ weights)
 
     def describe(self) -> dict[str, Any]:
+        """See `Combiner`."""
         return {"averaged": self.space, "weights": [float(weight) for weight in self.weights]}
 
 
@@ -57,16 +68,18 @@ class Majority:
     majority, or the tie-break, says fake.
     """
 
-    kind = "majority"
-    needs_features = False
+    kind: ClassVar[str] = "majority"
+    needs_features: ClassVar[bool] = False
     size: int
 
     def score(self, outputs: Outputs) -> Floats:
+        """See `Combiner`."""
         mean = np.minimum(expit(outputs.logits).mean(axis=1), 1 - 2.0**-53)
         prob = (outputs.votes.sum(axis=1) + mean) / (self.size + 1)
         return log_odds(prob, 1 - prob)
 
     def describe(self) -> dict[str, Any]:
+        """See `Combiner`."""
         return {}
 
 
@@ -74,18 +87,20 @@ class Majority:
 class ScoreStack:
     """A scikit-learn classifier over the log-odds of some of the members; `chosen` are their numbers."""
 
-    kind = "score_stack"
-    needs_features = False
+    kind: ClassVar[str] = "score_stack"
+    needs_features: ClassVar[bool] = False
     size: int
     chosen: tuple[int, ...]
     estimator: Any
     settings: dict[str, Any]
 
     def score(self, outputs: Outputs) -> Floats:
+        """See `Combiner`."""
         decision = self.estimator.decision_function(outputs.logits[:, list(self.chosen)])
         return np.asarray(decision, dtype=np.float64)
 
     def describe(self) -> dict[str, Any]:
+        """See `Combiner`."""
         return {"chosen": list(self.chosen), **self.settings}
 
 
@@ -95,12 +110,12 @@ class FeatureStack:
 
     A member's features are standardised by `means` and `scales` [K, F], one line for each of its K networks (fold
     models give features that have a location and scale of their own). The scales also divide by the square root of F,
-    so that each member has the same share of the variance, however wide it is. A member with K networks gives K answers,
-    whose mean counts.
+    so that each member has the same share of the variance, however wide it is. A member with K networks gives K
+    answers, whose mean counts.
     """
 
-    kind = "feature_stack"
-    needs_features = True
+    kind: ClassVar[str] = "feature_stack"
+    needs_features: ClassVar[bool] = True
     size: int
     chosen: tuple[int, ...]
     means: tuple[Features, ...]
@@ -111,15 +126,17 @@ class FeatureStack:
     settings: dict[str, Any]
 
     def score(self, outputs: Outputs) -> Floats:
+        """See `Combiner`."""
         assert outputs.features is not None
         features = [outputs.features[member] for member in self.chosen]
         views = max(len(means) for means in self.means)
-        return np.mean([self._decide(features, view) for view in range(views)], axis=0)
+        answers = [self._decide(features, view) for view in range(views)]
+        return np.mean(answers, axis=0)
 
     def over(self, places: Sequence[tuple[Features, Features]]) -> "FeatureStack":
         """The same for members of several networks: `places` are all members' (means, scales) of `spaces.harmonise`."""
         pairs = [
-            (place[0] + np.where(np.isfinite(place[1]), place[1], 0) * means, place[1] * scales)
+            (place[0] + np.where(np.isfinite(place[1]), place[1], np.float32(0)) * means, place[1] * scales)
             for place, means, scales in zip((places[one] for one in self.chosen), self.means, self.scales, strict=True)
         ]
         return replace(self, means=tuple(mean for mean, _ in pairs), scales=tuple(scale for _, scale in pairs))
@@ -133,6 +150,7 @@ class FeatureStack:
         return np.asarray(self.estimator.decision_function(projected), dtype=np.float64)
 
     def describe(self) -> dict[str, Any]:
+        """See `Combiner`."""
         return {"chosen": list(self.chosen), **self.settings}
 
 

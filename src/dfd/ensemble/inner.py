@@ -19,7 +19,8 @@ def parts_of(strategy: StrategyConfig, label: Ints, group: NDArray[np.generic]) 
     least = min(len(np.unique(group[label == value])) for value in (0, 1))
     if least < strategy.inner_folds:
         raise UserError(
-            f"strategy.inner_folds={strategy.inner_folds}: the rarer class has only {least} independent images to fit on"
+            f"strategy.inner_folds={strategy.inner_folds}: the rarer class has only {least} independent images to fit "
+            "on"
         )
     splitter = StratifiedGroupKFold(strategy.inner_folds, shuffle=True, random_state=strategy.seed)
     parts = list(splitter.split(np.zeros(len(label)), label, group))

@@ -32,9 +32,7 @@ class _Member:
     scale: Features
 
 
-def fit_pca_svc(
-    strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[np.generic]
-) -> FeatureStack:
+def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[np.generic]) -> FeatureStack:
     """Members first, then the number of components and C, by the AUROC of inner cross-validation.
 
     Standardisation and PCA see all rows at hand, without their labels; the inner folds refit what sees labels. That
@@ -47,7 +45,7 @@ def fit_pca_svc(
     most = min(max(strategy.components), min(len(fit) for fit, _ in parts) - 1)
 
     def searched(chosen: list[int]) -> tuple[float, list[int], Floats]:
-        projected = _principal(sum(grams[member] for member in chosen), most)
+        projected = _principal(np.sum([grams[member] for member in chosen], axis=0), most)
         size = min(DEFAULT_COMPONENTS, most)
         return _error(projected[:, :size], label, parts, DEFAULT_C), chosen, projected
 

@@ -1,6 +1,7 @@
 """Stacking on the members' log-odds: logistic regression and gradient-boosted trees of scikit-learn."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,7 @@ from dfd.ensemble.outputs import Floats, Ints, Outputs
 Maker = Callable[[Any, int], Any]  # value of the hyper-parameter, number of members → estimator
 
 
-def fit_logreg(
-    strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[np.generic]
-) -> ScoreStack:
+def fit_logreg(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[np.generic]) -> ScoreStack:
     """Logistic regression; C and the members by inner cross-validation."""
 
     def make(c: float, members: int) -> LogisticRegression:
@@ -56,7 +55,7 @@ def _fit(
     parts = parts_of(strategy, label, group)
     candidates = [(members, value) for members in subsets(strategy, outputs, label) for value in values]
     losses = [
-        _loss(outputs.logits[:, members], label, parts, lambda value=value, n=len(members): make(value, n))
+        _loss(outputs.logits[:, members], label, parts, partial(make, value, len(members)))
         for members, value in candidates
     ]
     members, value = candidates[int(np.argmin(losses))]

@@ -1,5 +1,7 @@
 """Fitting a way of combining on rows that no member was trained on: out-of-fold rows, or validation."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -26,7 +28,11 @@ def fit(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[
         return Majority(outputs.members)
     if strategy.kind == "weighted":
         return Mean(_weights(strategy, outputs, label), strategy.space)
-    fitters = {"stacking_logreg": fit_logreg, "stacking_gbm": fit_gbm, "stacking_pca_svc": fit_pca_svc}
+    fitters: dict[str, Callable[..., Combiner]] = {
+        "stacking_logreg": fit_logreg,
+        "stacking_gbm": fit_gbm,
+        "stacking_pca_svc": fit_pca_svc,
+    }
     # Small problems: two threads on them cost more than they save, and far more beside other programs.
     with threadpool_limits(1):
         return fitters[strategy.kind](strategy, outputs, label, group)

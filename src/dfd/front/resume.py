@@ -19,7 +19,7 @@ try:
 except ImportError:  # not on Windows, where nothing keeps two processes from one run folder
     fcntl = None  # type: ignore[assignment]
 
-FREE_TO_CHANGE = ("resume", "runtime.")  # what may differ between the parts of a run
+FREE_TO_CHANGE = ("resume", "budget", "runtime.")  # what may differ between the parts of a run
 
 
 def register() -> None:

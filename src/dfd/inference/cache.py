@@ -76,7 +76,8 @@ def features_of(
     """Features of images of `manifest`, from the cache under `data_root` or computed into it.
 
     `test` says which: the images of the test split, or all others. They are kept apart, so that training never reads an
-    image of the test split. `change` is applied to each image first (see `Images`); `change_name` says what it is, and is part of the key.
+    image of the test split. `change` is applied to each image first (see `Images`); `change_name` says what it is, and
+    is part of the key.
     Raises UserError if there is no room on the disk. Two processes don't compute the same: the second one waits.
     """
     table = manifest.table[(manifest.table["split"] == "test") == test].drop_duplicates("sha256", ignore_index=True)
@@ -134,7 +135,8 @@ def _compute(
     runtime: Runtime,
     label: str | None,
 ) -> None:
-    total, errors = len(images), {}
+    total = len(images)
+    errors: dict[int, str] = {}
     function = in_precision(detector, detector.features, runtime)
     runtime.on_main(lambda: _make_room(folder, total * detector.width * 4))
     with _writing(folder / FEATURES, (total, detector.width), runtime) as target:

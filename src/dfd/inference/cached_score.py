@@ -22,7 +22,8 @@ def cached_parts(
     The rows are of the test split, or none is.
     """
     test = bool((rows["split"] == "test").all())
-    parts, errors = [], {}
+    parts: list[Part] = []
+    errors: Errors = {}
     for number, detector in enumerate(bundle.detectors):
         label = f"features {number + 1} of {len(bundle.detectors)}"
         cached = features_of(detector, manifest, data_root, bundle.max_pixels, batch_size, runtime, label, test=test)

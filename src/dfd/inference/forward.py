@@ -47,7 +47,9 @@ def compute_features(
     detector: Detector, data: Images, batch_size: int, runtime: Runtime, label: str | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Penultimate features float32 [N, F], NaN where the file cannot be used, and the reasons by row."""
-    return compute(in_precision(detector, detector.features, runtime), data, (detector.width,), batch_size, runtime, label)
+    return compute(
+        in_precision(detector, detector.features, runtime), data, (detector.width,), batch_size, runtime, label
+    )
 
 
 def compute(

@@ -52,7 +52,8 @@ def score(
     total = len(next(iter(images.values())))
     wanted = needs_features(bundle)
     step = ROWS_AT_ONCE if any(wanted) else max(1, total)
-    logits, errors = np.full(total, np.nan, np.float32), {}
+    logits = np.full(total, np.nan, np.float32)
+    errors: Errors = {}
     for start in range(0, total, step):
         rows = range(start, min(start + step, total))
         parts, unusable = _run_all(bundle.detectors, wanted, images, rows, batch_size, runtime, label)
@@ -77,9 +78,10 @@ def combine(bundle: Bundle, parts: list[Part]) -> np.ndarray:
         if bundle.combiner.needs_features:
             features.append(np.stack([part.features for part in own if part.features is not None], axis=1))
     calibrations = [member.calibration for member in bundle.members]
-    finite = np.isfinite(logits).all(axis=0)
-    scores = np.full(len(finite), np.nan)  # a network whose output is no number leaves no number
-    outputs = outputs_of(np.stack(logits, axis=1), calibrations, tuple(features) or None)
+    together = np.stack(logits, axis=1)
+    finite = np.isfinite(together).all(axis=1)
+    scores = np.full(len(together), np.nan)  # a network whose output is no number leaves no number
+    outputs = outputs_of(together, calibrations, tuple(features) or None)
     if finite.any():
         scores[finite] = bundle.combiner.score(outputs.rows(finite))
     return scores

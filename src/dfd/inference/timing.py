@@ -37,7 +37,9 @@ def time_inference(detectors: list[Detector], runtime: Runtime, batch_size: int 
     for detector in detectors:
         size = detector.preprocessing.size
         pixels = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
-        work.append((in_precision(detector, detector, runtime), to_device(Batch(torch.arange(batch_size), pixels, {}), runtime)))
+        work.append(
+            (in_precision(detector, detector, runtime), to_device(Batch(torch.arange(batch_size), pixels, {}), runtime))
+        )
     with torch.inference_mode(), torch.autocast(runtime.device.type, enabled=False):
         seconds = [_once(work) for _ in range(WARM_UP + RUNS)][WARM_UP:]
     milliseconds = np.array(seconds) * 1000 / batch_size

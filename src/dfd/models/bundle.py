@@ -91,6 +91,7 @@ class DetectorBundle(Bundle):
 
     @property
     def detectors(self) -> list[Detector]:
+        """Itself."""
         return [self.detector]
 
 
@@ -104,6 +105,7 @@ class EnsembleBundle(Bundle):
 
     @property
     def detectors(self) -> list[Detector]:
+        """Those of all members, in their order."""
         return [detector for member in self.members for detector in member.detectors]
 
 

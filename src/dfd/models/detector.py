@@ -64,9 +64,8 @@ class Detector(nn.Module):
 @torch.no_grad()
 def rescale_head(detector: Detector, temperature: float, bias: float) -> None:
     """Make every logit z into z / temperature + bias."""
-    detector.linear.weight /= temperature
-    detector.linear.bias /= temperature
-    detector.linear.bias += bias
+    detector.linear.weight.div_(temperature)
+    detector.linear.bias.div_(temperature).add_(bias)
 
 
 @torch.no_grad()

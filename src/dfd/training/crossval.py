@@ -1,8 +1,8 @@
 """Cross-validation: a model for each fold, which scores the images of that fold and has seen none of them.
 
-Within the images that a fold's model may see, a grouped part is set aside to choose the epoch and the model's own scale:
-nothing is chosen on the fold itself. Folds are trained one after the other, each in a folder of its own, so that a run
-that was cut off goes on with the fold it was at.
+Within the images that a fold's model may see, a grouped part is set aside to choose the epoch and the model's own
+scale: nothing is chosen on the fold itself. Folds are trained one after the other, each in a folder of its own, so that
+a run that was cut off goes on with the fold it was at.
 
 folds/<number>/weights.safetensors   what was trained (a frozen backbone is not in it), logits on a common scale
                features.npy          float32 [n, F] of the fold's images

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dfd.cli import main
+from tests.commands.conftest import TINY, Trained
+
+STEPS = """
+steps:
+  - train -m model=resnet50,vgg16 name=exp-${model.name} data=folder {train}
+  - ensemble -m strategy=averaging,weighted name=exp-${strategy.name} members={runs}
+  - compare name=exp {all_runs}
+budgets:
+  smoke: cv.folds=2 trainer.max_steps=2 trainer.batch_size=8 augment=none
+  cpu: cv.folds=3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings" / "experiment").mkdir(parents=True)
+    (tmp_path / "settings" / "experiment" / "mine.yaml").write_text(STEPS)
+    return ["train", "--config-dir", "settings", "experiment=mine", "budget=smoke"]
+
+
+def test_one_word_trains_combines_and_compares(
+    trained: Trained, own: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [f"data.source={trained.images}", "data.name=tiny", "data.fractions=[1,0,0]"]
+    assert main([*own, *TINY[1:], *data]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n$ dfd ") == 3
+    page = next(Path("outputs/compare/exp").glob("*/compare.html")).read_text()
+    for name in ("exp-resnet50", "exp-vgg16", "exp-averaging", "exp-weighted"):
+        assert name in page
+    assert not list(Path("outputs/ensemble").glob("*/*/oof_metrics.json")), "there is no test split"
+
+
+def test_the_steps_can_be_shown_without_running_them(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*own, "cv.folds=4", "--cfg", "job"]) == 0
+    out = capsys.readouterr().out
+    assert "cv.folds=4" in out and "cv.folds=2" not in out, "what the user adds takes the place of the step's own"
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["budget=huge"], "budget=huge is not one of the choices: smoke, cpu"), (["-m"], "leave out -m")],
+)
+def test_mistakes(own: list[str], more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*own, *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["yonsei_ensemble", "real140k_single"])
+def test_the_published_experiments_name_settings_that_exist(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).parents[2] / "configs" / "experiment"
+    for budget in yaml.safe_load((folder / f"{name}.yaml").read_text())["budgets"]:
+        assert main(["train", f"experiment={name}", f"budget={budget}", "--cfg", "job"]) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("$ dfd train"))
+        words = [word.strip("'") for word in line.split()[4:]]
+        assert main(["train", *[word for word in words if not word.startswith("model=")], "--cfg", "job"]) == 0
