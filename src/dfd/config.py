@@ -260,13 +260,13 @@ class StrategyConfig:
     weights: list[float] | None = setting(None, "weighted, by=fixed: one weight a member", low=0)
     select: bool = setting(True, "stacking: also choose the members, by inner cross-validation")
     components: list[int] = setting(
-        [16, 32, 64, 128, 256], "stacking_pca_svc: numbers of principal components to choose from", low=1
+        [32, 128, 512], "stacking_pca_svc: numbers of principal components to choose from", low=1
     )
     c: list[float] = setting(
         [0.01, 0.1, 1.0, 10.0], "stacking_logreg, stacking_pca_svc: values of C to choose from", low=1e-9
     )
     leaves: list[int] = setting([2, 4, 8], "stacking_gbm: largest numbers of leaves a tree to choose from", low=2)
-    inner_folds: int = setting(4, "stacking: folds of the cross-validation that chooses", low=2, high=20)
+    inner_folds: int = setting(3, "stacking: folds of the cross-validation that chooses", low=2, high=20)
     seed: int = setting(0, "seed of inner folds and estimators", low=0)
 
 

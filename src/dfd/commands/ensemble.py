@@ -20,6 +20,7 @@ from dfd.commands.members import Member, choose, load_members
 from dfd.commands.results import OOF, exit_code, publish
 from dfd.config import EnsembleConfig
 from dfd.data.manifest import Manifest
+from dfd.ensemble import storage
 from dfd.ensemble.combiners import Combiner, FeatureStack
 from dfd.ensemble.crossfit import cross_fit, outputs_of
 from dfd.ensemble.strategies import NEEDS_FEATURES, fit
@@ -27,7 +28,7 @@ from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
 from dfd.inference.predictions import IDENTIFYING, predictions_of
 from dfd.inference.score import check_combinable, combine, place
-from dfd.models.bundle import EnsembleBundle, load, save, versions
+from dfd.models.bundle import EnsembleBundle, name_of, save, versions
 from dfd.runtime import Runtime, start
 
 
@@ -59,8 +60,10 @@ def run(config: EnsembleConfig, out: Path) -> int:
     seconds = time.perf_counter() - began
     made = _bundle(config, members, combiner, calibration, rows, scores, seconds, runtime)
     save(made, out / "bundle", [member.folder for member in members])
+    # What is measured is what lies on the disk; the members' networks were read from there already.
+    made = replace(made, combiner=storage.load(out / "bundle"), sha256=name_of(out / "bundle"))
     _tell(combiner, members, seconds)
-    return _measure(config, members, rows, scores, manifest, runtime, out)
+    return _measure(config, made, members, rows, scores, manifest, runtime, out)
 
 
 def _check_data(members: Sequence[Member], manifest: Manifest) -> None:
@@ -131,6 +134,7 @@ def _tell(combiner: Combiner, members: Sequence[Member], seconds: float) -> None
 
 def _measure(
     config: EnsembleConfig,
+    bundle: EnsembleBundle,
     members: Sequence[Member],
     rows: Rows,
     scores: NDArray[np.float64],
@@ -138,10 +142,9 @@ def _measure(
     runtime: Runtime,
     out: Path,
 ) -> int:
-    """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle on the disk."""
-    bundle = load(out / "bundle")
+    """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle."""
     best = best_member(members)
-    more: dict[str, Any] = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}  # type: ignore[attr-defined]
+    more: dict[str, Any] = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}
     has_test = bool((manifest.table["split"] == "test").any())
     code = 0
     if members[0].folds:

@@ -135,11 +135,12 @@ class FeatureStack:
 
     def over(self, places: Sequence[tuple[Features, Features]]) -> "FeatureStack":
         """The same for members of several networks: `places` are all members' (means, scales) of `spaces.harmonise`."""
-        pairs = [
-            (place[0] + np.where(np.isfinite(place[1]), place[1], np.float32(0)) * means, place[1] * scales)
-            for place, means, scales in zip((places[one] for one in self.chosen), self.means, self.scales, strict=True)
-        ]
-        return replace(self, means=tuple(mean for mean, _ in pairs), scales=tuple(scale for _, scale in pairs))
+        means: list[Features] = []
+        for (mean, scale), own in zip((places[one] for one in self.chosen), self.means, strict=True):
+            known = np.where(np.isfinite(scale), scale, 0).astype(np.float32)  # the others have no say
+            means.append(mean + known * own)
+        scales = [places[one][1] * own for one, own in zip(self.chosen, self.scales, strict=True)]
+        return replace(self, means=tuple(means), scales=tuple(scales))
 
     def _decide(self, features: list[Features], view: int) -> Floats:
         parts = []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from dfd.config import CalibrationConfig, StrategyConfig
 from dfd.ensemble.outputs import Features, Floats, Ints, Outputs
@@ -32,10 +33,11 @@ def cross_fit(
 ) -> Floats:
     """Logits [n]: each fold's by an ensemble that was fitted on the other folds, the members' calibration included."""
     scores = np.empty(len(label))
-    for number in np.unique(fold):
-        inside, outside = fold == number, fold != number
-        calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
-        outputs = outputs_of(logits, calibrations, features)
-        combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
-        scores[inside] = combiner.score(outputs.rows(inside))
+    with threadpool_limits(1):  # as in `fit`
+        for number in np.unique(fold):
+            inside, outside = fold == number, fold != number
+            calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
+            outputs = outputs_of(logits, calibrations, features)
+            combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
+            scores[inside] = combiner.score(outputs.rows(inside))
     return scores

@@ -1,7 +1,8 @@
 """Stacking on the members' features: standardise → PCA → support vector machine.
 
-The features of five members are thousands of columns over some thousand rows, so PCA is done on the rows' Gram matrix,
-and the Gram matrix of several members is the sum of theirs.
+The features of five members are thousands of columns over some thousand rows, so everything is done on matrices of rows
+by rows: PCA on the Gram matrix, which for several members is the sum of theirs, and the search for hyper-parameters on
+kernel matrices that the inner folds share.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 
 from dfd.config import StrategyConfig
@@ -20,7 +22,7 @@ from dfd.ensemble.spaces import standard
 from dfd.errors import UserError
 from dfd.machine import available_cores
 
-DEFAULT_COMPONENTS, DEFAULT_C = 64, 1.0  # while the members are chosen
+KERNELS = ("linear", "rbf")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class _Member:
 
 
 def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[np.generic]) -> FeatureStack:
-    """Members first, then the number of components and C, by the AUROC of inner cross-validation.
+    """Members first, by a linear machine; then kernel, number of components and C; by the AUROC of inner folds.
 
     Standardisation and PCA see all rows at hand, without their labels; the inner folds refit what sees labels. That
     serves to choose only: what is measured are rows that none of it has seen.
@@ -42,25 +44,31 @@ def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: 
     members = [_standardised(outputs, member) for member in range(outputs.members)]
     grams = [member.inputs @ member.inputs.T for member in members]
     parts = parts_of(strategy, label, group)
-    most = min(max(strategy.components), min(len(fit) for fit, _ in parts) - 1)
 
-    def searched(chosen: list[int]) -> tuple[float, list[int], Floats]:
-        projected = _principal(np.sum([grams[member] for member in chosen], axis=0), most)
-        size = min(DEFAULT_COMPONENTS, most)
-        return _error(projected[:, :size], label, parts, DEFAULT_C), chosen, projected
+    def of_members(chosen: list[int]) -> float:
+        return _error(_centred(np.sum([grams[member] for member in chosen], axis=0)), label, parts, 1.0)
 
     # libsvm and LAPACK let go of Python's lock.
     with ThreadPoolExecutor(available_cores()) as pool:
-        _, chosen, projected = min(pool.map(searched, subsets(strategy, outputs, label)), key=lambda found: found[0])
+        candidates = list(subsets(strategy, outputs, label))
+        chosen = candidates[int(np.argmin(list(pool.map(of_members, candidates))))]
+        most = min(max(strategy.components), min(len(fit) for fit, _ in parts) - 1)
+        projected = _principal(np.sum([grams[member] for member in chosen], axis=0), most)
         sizes = sorted({min(size, projected.shape[1]) for size in strategy.components})
-        grid = [(size, c) for size in sizes for c in strategy.c]
-        errors = list(pool.map(lambda one: _error(projected[:, : one[0]], label, parts, one[1]), grid))
-    size, c = grid[int(np.argmin(errors))]
+        kernels = [(kind, size) for kind in KERNELS for size in sizes]
+
+        def of_kernel(kernel: tuple[str, int]) -> list[float]:
+            matrix = _kernel(kernel[0], projected[:, : kernel[1]])
+            return [_error(matrix, label, parts, c) for c in strategy.c]
+
+        errors = np.array(list(pool.map(of_kernel, kernels)))
+    best, which = np.unravel_index(errors.argmin(), errors.shape)
+    (kind, size), c = kernels[best], strategy.c[which]
     inputs = np.hstack([members[member].inputs for member in chosen])
     centre = inputs.mean(axis=0)
     components = _components(inputs - centre, projected[:, :size])
-    machine = SVC(C=c, gamma="scale").fit((inputs - centre) @ components, label)
-    settings = {"components": size, "C": c, "inner_auroc": round(1 - float(min(errors)), 6)}
+    machine = SVC(C=c, kernel=kind, gamma=_gamma(projected[:, :size])).fit((inputs - centre) @ components, label)
+    settings = {"kernel": kind, "components": size, "C": c, "inner_auroc": round(1 - float(errors.min()), 6)}
     means, scales = ([getattr(members[one], name) for one in chosen] for name in ("mean", "scale"))
     return FeatureStack(
         outputs.members, tuple(chosen), tuple(means), tuple(scales), centre, components, machine, settings
@@ -77,14 +85,27 @@ def _standardised(outputs: Outputs, member: int) -> _Member:
     return _Member((features - mean) / scale, mean[None], scale[None])
 
 
+def _centred(gram: NDArray[np.float32]) -> Floats:
+    """The Gram matrix of the rows less their mean."""
+    return (gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()).astype(np.float64)
+
+
 def _principal(gram: NDArray[np.float32], most: int) -> Floats:
     """Rows' coordinates [n, d] on the first d <= `most` principal components, from X @ X.T."""
     n = len(gram)
-    centred = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
-    values, vectors = eigh(centred.astype(np.float64), subset_by_index=[n - most, n - 1])
+    values, vectors = eigh(_centred(gram), subset_by_index=[n - most, n - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = values > 1e-6 * values[0]  # beyond, it is rounding
     return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def _gamma(inputs: Floats) -> float:
+    """scikit-learn's 'scale': one over the number of columns times their variance."""
+    return float(1 / (inputs.shape[1] * inputs.var()))
+
+
+def _kernel(kind: str, inputs: Floats) -> Floats:
+    return inputs @ inputs.T if kind == "linear" else rbf_kernel(inputs, gamma=_gamma(inputs))
 
 
 def _components(centred: Features, projected: Floats) -> Features:
@@ -92,10 +113,11 @@ def _components(centred: Features, projected: Floats) -> Features:
     return (centred.T @ (projected / (projected**2).sum(axis=0)).astype(np.float32)).astype(np.float32)
 
 
-def _error(inputs: Floats, label: Ints, parts: Parts, c: float) -> float:
+def _error(kernel: Floats, label: Ints, parts: Parts, c: float) -> float:
     """Mean over the inner folds: their machines' scores have no common scale."""
     errors = []
     for fit, held in parts:
-        score = SVC(C=c, gamma="scale").fit(inputs[fit], label[fit]).decision_function(inputs[held])
+        machine = SVC(C=c, kernel="precomputed").fit(kernel[np.ix_(fit, fit)], label[fit])
+        score = kernel[np.ix_(held, fit[machine.support_])] @ machine.dual_coef_[0]
         errors.append(held_out_error(label[held], score))
     return float(np.mean(errors))

@@ -11,7 +11,8 @@ from dfd.inference.forward import Function, in_precision, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 
-WARM_UP, RUNS = 5, 30
+WARM_UP, FEWEST, RUNS = 2, 5, 30
+LONGEST = 1.0  # seconds; a slow network shows less spread, and needs fewer runs
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,17 @@ def time_inference(detectors: list[Detector], runtime: Runtime, batch_size: int 
             (in_precision(detector, detector, runtime), to_device(Batch(torch.arange(batch_size), pixels, {}), runtime))
         )
     with torch.inference_mode(), torch.autocast(runtime.device.type, enabled=False):
-        seconds = [_once(work) for _ in range(WARM_UP + RUNS)][WARM_UP:]
+        for _ in range(WARM_UP):
+            _once(work)
+        seconds: list[float] = []
+        while len(seconds) < RUNS and (len(seconds) < FEWEST or sum(seconds) < LONGEST):
+            seconds.append(_once(work))
     milliseconds = np.array(seconds) * 1000 / batch_size
     return Timing(
         median_ms=float(np.median(milliseconds)),
         p95_ms=float(np.percentile(milliseconds, 95)),
         batch_size=batch_size,
-        runs=RUNS,
+        runs=len(seconds),
         device=runtime.describe(),
     )
 

@@ -148,7 +148,7 @@ def load(folder: Path) -> Bundle:
             **{key: content[key] for key in ABOUT},
             "calibration": Calibration.from_dict(content["calibration"]),
             "max_pixels": int(content["max_pixels"]),
-            "sha256": _name_of(content),
+            "sha256": _name(content),
         }
         common["data"]["fingerprint"], common["training"]["weights"]  # what commands rely on
         files = {folder / name: str(digest) for name, digest in content["files"].items()}
@@ -187,6 +187,11 @@ def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
 def seen_in(table: pd.DataFrame) -> frozenset[str]:
     """What `Bundle.seen` holds for the rows of a manifest."""
     return frozenset(table["sha256"].str[:SEEN_DIGITS])
+
+
+def name_of(folder: Path) -> str:
+    """`Bundle.sha256` of the bundle in a folder."""
+    return _name(read_card(folder))
 
 
 def versions() -> dict[str, str]:
@@ -265,7 +270,7 @@ def _check_file(path: Path, digest: str) -> None:
         raise UserError(f"{path} is damaged: its sha256 is not the one in {FILE}")
 
 
-def _name_of(content: dict[str, Any]) -> str:
+def _name(content: dict[str, Any]) -> str:
     """One hash for all that decides the output: the weights' for a network, the card's for an ensemble."""
     if content["kind"] == "detector":
         return str(content["files"][WEIGHTS])
