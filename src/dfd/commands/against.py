@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfd.commands.members import Member
 from dfd.config import EvaluationConfig
-from dfd.evaluation.leaderboard import SIGNIFICANT, pair
+from dfd.evaluation.leaderboard import pair
 from dfd.evaluation.runs import Result, read_runs
 
 
@@ -40,20 +40,3 @@ def against(
             "independent": paired.independent,
         }
     }
-
-
-def tell(found: dict[str, Any]) -> None:
-    """Say on the screen what `against` found."""
-    told = found.get("against_best_member")
-    if told is None:
-        return
-    if "reason" in told:
-        print(f"best member  {told['member']}: {told['reason']}")
-        return
-    auroc = told["differences"]["auroc"]
-    better = "beats" if auroc["value"] > 0 else "is worse than"
-    verdict = f"{better} it" if auroc["p"] < SIGNIFICANT else "no real difference"
-    print(
-        f"best member  {told['member']}: AUROC {auroc['value']:+.3f} ({auroc['low']:+.3f} to {auroc['high']:+.3f}), "
-        f"p = {auroc['p']:.3g} ({auroc['method']}): {verdict}"
-    )

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from dfd.commands.against import against, best_member, tell
+from dfd.commands.against import against, best_member
 from dfd.commands.data import prepared
 from dfd.commands.ensemble_rows import Rows, cached, out_of_fold, validation
 from dfd.commands.eval import data_of
@@ -152,14 +152,12 @@ def _measure(
         found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
         prefix = "oof_" if has_test else None
         publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
-        tell(found)
     if has_test:
         test = manifest.rows("test")
         parts, errors = cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
         found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
         publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more | found)
-        tell(found)
         code = exit_code(table)
     elif not members[0].folds:
         raise UserError(f"{manifest.name} has no test split to measure the ensemble on; train with cv.folds=5")

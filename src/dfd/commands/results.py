@@ -23,7 +23,7 @@ from dfd.inference.timing import Timing, time_inference
 from dfd.models.bundle import SEEN_DIGITS, Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
-from dfd.report.words import interval, number, split_name
+from dfd.report.words import against_best_member, interval, number, split_name
 from dfd.runtime import Runtime
 
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
@@ -95,6 +95,8 @@ def publish(
     print_metrics(Console(), metrics)
     if found := metrics.get("auroc_given_shortcuts"):
         print(f"shortcuts    AUROC among images that the data's audit can't tell apart: {_in_words(found)}")
+    if found := metrics.get("against_best_member"):
+        print(f"best member  {against_best_member(found)}")
     print(f"inference    {timing}")
     print(f"figures      {names[METRICS]}\npredictions  {names[PREDICTIONS]}\nreport       {names[REPORT]}")
 
@@ -127,6 +129,7 @@ def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) ->
             "Fingerprint": manifest.fingerprint,
             "Device": metrics["device"],
             **_beyond_shortcuts(metrics),
+            **_against_best(metrics),
         },
         "Detector": {
             "Name": bundle.name,
@@ -147,6 +150,11 @@ def _facts(bundle: Bundle, manifest: Manifest, metrics: dict, timing: Timing) ->
 def _beyond_shortcuts(metrics: dict) -> dict[str, str]:
     found = metrics.get("auroc_given_shortcuts")
     return {"AUROC among images alike in shortcuts (see the audit of the data)": _in_words(found)} if found else {}
+
+
+def _against_best(metrics: dict) -> dict[str, str]:
+    found = metrics.get("against_best_member")
+    return {"Against the best member": against_best_member(found)} if found else {}
 
 
 def _in_words(figure: dict[str, Any]) -> str:

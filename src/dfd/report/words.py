@@ -3,6 +3,7 @@
 from typing import Any
 
 from dfd.evaluation.intervals import LEVEL
+from dfd.evaluation.leaderboard import SIGNIFICANT
 
 Figure = dict[str, Any]  # {"value", "low", "high", "n", ...}, see evaluation.metrics.measure
 
@@ -72,6 +73,20 @@ def threshold(metrics: dict[str, Any]) -> str:
         return number(metrics["threshold"])
     ends = (metrics["threshold_low"], metrics["threshold_high"])
     return f"{number(metrics['threshold'])} (by fold: {number(ends[0])} – {number(ends[1])})"
+
+
+def against_best_member(found: dict[str, Any]) -> str:
+    """An ensemble against its best member, from what metrics.json has under this name."""
+    if "reason" in found:
+        return f"{found['member']}: can't be compared, {found['reason']}"
+    auroc = found["differences"]["auroc"]
+    verdict = "no real difference"
+    if auroc["p"] < SIGNIFICANT:
+        verdict = "the ensemble beats it" if auroc["value"] > 0 else "the ensemble is worse than it"
+    return (
+        f"{found['member']}: AUROC {signed(auroc['value'])} ({signed(auroc['low'])} to {signed(auroc['high'])}), "
+        f"p = {p_value(auroc['p'])} ({auroc['method']}, n = {found['n']}): {verdict}"
+    )
 
 
 def percent(value: float) -> str:
