@@ -43,6 +43,7 @@ def recorder(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
         name = f"dfd.commands.{command.id}"
         module = types.ModuleType(name)
         module.run = recorder.run
+        module.after_multirun = lambda runs: 0
         monkeypatch.setitem(sys.modules, name, module)
     return recorder
 
@@ -89,7 +90,7 @@ def test_the_commands_exit_code_is_passed_on(recorder: Recorder, code: int) -> N
     assert main(["eval"]) == code
 
 
-def test_multirun_runs_every_combination_and_returns_the_highest_code(recorder: Recorder, workdir: Path) -> None:
+def test_multirun_runs_every_combination_and_returns_the_worst_code(recorder: Recorder, workdir: Path) -> None:
     recorder.action = lambda config, out: 3 * (config.seed == 0)
     assert main(["train", "seed=0,1", "-m", "model=resnet50,vgg16"]) == 3
     assert sorted((config.model.name, config.seed) for config in recorder.configs) == [
@@ -223,8 +224,8 @@ def test_a_mistake_gets_one_message_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["trian"], ["'trian'", "Did you mean dfd train?", "data prepare, train, eval, predict"]),
-        (["data"], ["Did you mean dfd data prepare?"]),
+        (["trian"], ["'trian'", "Did you mean dfd train?", "data prepare, train, eval, ensemble, compare"]),
+        (["data"], ["Did you mean dfd data prepare or dfd data audit?"]),
         (["train", "-m", "--cfg", "job"], ["--multirun and --cfg"]),
         (["train", "-m", "model=resnet50,vgg61"], ["model=vgg61 ", "Did you mean model=vgg16?"]),
         (["train", "--", "x.jpg"], ["'x.jpg' is not a setting"]),
@@ -373,9 +374,9 @@ def test_help_tells_mistakes_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("dfd ", ["data", "train", "eval", "predict"]),
+        ("dfd ", ["data", "train", "eval", "ensemble", "compare", "features", "predict"]),
         ("dfd t", ["train"]),
-        ("dfd data ", ["prepare"]),
+        ("dfd data ", ["prepare", "audit"]),
         ("dfd --v", ["--version"]),
         ("dfd train --m", ["--multirun"]),
         ("dfd train see", ["seed="]),

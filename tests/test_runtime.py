@@ -33,7 +33,7 @@ def test_precision_on_a_cpu(
 def test_jobs_of_one_process_may_differ_in_precision() -> None:
     for precision in ("fp32", "bf16", "fp32"):
         started = runtime.start(RuntimeConfig(device="cpu", precision=precision), cpu_bf16=False)
-        with started.autocast():
+        with started.autocast(cpu_bf16=True):
             product = torch.ones(2, 2) @ torch.ones(2, 2)
         assert product.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
 

@@ -191,3 +191,43 @@ def test_a_network_whose_output_is_no_number_gives_errors_not_scores(work: Path,
     assert main(["predict", str(crossed.images / "real" / "000.png"), f"bundle={run}", "output=x.csv"]) == 3
     table = pd.read_csv("x.csv")
     assert table["error"].tolist() == ["no finite score"] and table["verdict"].isna().all()
+
+
+def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
+    assert main(["ensemble", *QUICK]) == 0
+    ensemble = newest_run(tmp_path, "ensemble", "averaging")
+    assert main(["eval", f"bundle={ensemble}", "split=val", *QUICK]) == 2
+    assert "was trained or tuned on all" in capsys.readouterr().err
+    assert main(["ensemble", f"members=[{ensemble},{newest_run(tmp_path, name='run0')}]", *QUICK]) == 2
+    assert "is an ensemble that was fitted on validation" in capsys.readouterr().err
+
+
+def test_runs_without_a_test_split_or_folds_are_refused_before_any_work(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "data.fractions=[.6,.4,0]")) == 2
+    assert "has no images in split 'test'" in capsys.readouterr().err
+    assert not list(Path("outputs").glob("train/*/*/bundle"))
+
+
+def test_features_of_a_refitted_network_are_not_stacked(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        more = ("cv.folds=2", "cv.final=refit", "trainer.epochs=1", f"name=run{seed}", f"seed={seed}")
+        assert main(tiny_arguments(trained.images, *more)) == 0
+    assert "cv.final=refit" in error_of(["strategy=stacking_pca_svc"], capsys)
+    assert main(["ensemble", *QUICK]) == 0
+
+
+def test_a_majoritys_out_of_fold_verdicts_are_the_majoritys(work: Path) -> None:
+    assert main(["ensemble", *QUICK, "strategy=majority"]) == 0
+    table = pd.read_parquet(newest_run(work, "ensemble", "majority") / "oof_predictions.parquet")
+    assert ((table["prob"] >= table["threshold"]) == (table["logit"] >= 0)).all()

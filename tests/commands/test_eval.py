@@ -8,6 +8,7 @@ import pytest
 from dfd.cli import main
 from dfd.data.manifest import Manifest
 from tests.commands.conftest import Trained, newest_run, spoiled
+from tests.models.test_bundle import rewrite
 
 QUICK = ("runtime.device=cpu", "runtime.workers=0", "evaluation.resamples=100")
 
@@ -61,8 +62,9 @@ def test_unreadable_test_images_are_counted_and_told(work: Path) -> None:
         ),
         (lambda b: (b / "model.safetensors").unlink(), "is missing; the bundle is incomplete"),
         (lambda b: (b / "bundle.yaml").write_text("{"), "bundle.yaml is damaged"),
-        (lambda b: (b / "bundle.yaml").write_text("format: 99"), "format 99 is not known; accepted is 1"),
-        (lambda b: (b / "bundle.yaml").write_text("format: 1\nname: x"), "bundle.yaml is damaged"),
+        (lambda b: (b / "bundle.yaml").write_text("format: 1\nname: x"), "or of an older format"),
+        (lambda b: rewrite(b, "format: 2", "format: 99"), "format 99 is not known; accepted is 2"),
+        (lambda b: rewrite(b, "calibration:", "calibrations:"), "bundle.yaml is damaged: 'calibration'"),
     ],
 )
 def test_a_damaged_bundle_is_named(

@@ -65,6 +65,29 @@ def test_a_run_cut_off_between_folds_goes_on_where_it_was(
     )
 
 
+def test_a_fold_of_other_images_is_not_continued(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Renamed files keep the fingerprint, and move between folds."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained.images, tmp_path / "images")
+    arguments = tiny_arguments(tmp_path / "images", "cv.folds=3", "data.fractions=[1,0,0]", "trainer.epochs=1")
+    real = crossval._run_fold
+
+    def cut(*args, **kwargs) -> None:
+        if args[4] == 1:
+            raise KeyboardInterrupt
+        real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crossval, "_run_fold", cut)
+        assert main(arguments) == 130
+    for number in range(5):
+        (tmp_path / "images" / "fake" / f"{number:03}.png").rename(tmp_path / "images" / "fake" / f"x{number:03}.png")
+    assert main([*arguments, "resume=true"]) == 2
+    assert "its images are not those of the fold any more" in capsys.readouterr().err
+
+
 def test_a_frozen_backbone_gives_one_network_whose_logit_is_the_mean(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

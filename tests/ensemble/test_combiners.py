@@ -69,7 +69,9 @@ def test_a_stack_over_several_networks_means_their_answers() -> None:
             return inputs.sum(axis=1)
 
     flat = np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)
-    stack = FeatureStack(2, (0, 1), (flat[0],) * 2, (flat[1],) * 2, np.zeros(4), np.eye(4, dtype=np.float32), Sum(), {})
+    stack = FeatureStack(
+        2, (0, 1), (flat[0],) * 2, (flat[1],) * 2, np.zeros(4), np.eye(4, dtype=np.float32), Sum(), 1.0, 0.0, {}
+    )
     places = [
         (np.array([[0, 0], [10, 10]], np.float32), np.array([[1, 1], [2, np.inf]], np.float32)),  # K = 2
         (np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)),

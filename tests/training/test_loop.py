@@ -35,7 +35,11 @@ def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
     paths = sorted(folder.rglob("*.png"))
     labels = np.array([int(path.parent.name == "fake") for path in paths])
     return Split(
-        Images(paths, tiny_preprocessing(), 10**6, augmentation), labels, [path.name for path in paths], "data"
+        Images(paths, tiny_preprocessing(), 10**6, augmentation),
+        labels,
+        np.arange(len(labels)),
+        [path.name for path in paths],
+        "data",
     )
 
 

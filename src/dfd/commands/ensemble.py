@@ -1,8 +1,10 @@
 """dfd ensemble: trained runs in, one bundle and its comparison with the best member out. No network is trained."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,10 @@ from dfd.runtime import Runtime, start
 
 def run(config: EnsembleConfig, out: Path) -> int:
     """Choose the members, fit the strategy, calibrate it, and measure it on rows that none of that has seen."""
-    members = load_members(choose(config))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("dfd ensemble is the work of one process; run it without torchrun")
+    runs, among = choose(config)
+    members = load_members(runs)
     needs_features = config.strategy.kind in NEEDS_FEATURES
     if needs_features:
         for member in members:
@@ -45,6 +50,8 @@ def run(config: EnsembleConfig, out: Path) -> int:
         place(member.bundle, runtime)
     manifest = prepared(data_of(members[0].bundle), runtime)
     _check_data(members, manifest)
+    if not members[0].folds:
+        manifest.rows("test")  # nothing else could be measured: say so before any work
     began = time.perf_counter()
     crossed = members[0].folds > 0
     rows = out_of_fold(members, needs_features) if crossed else validation(members, manifest, config, runtime)
@@ -63,7 +70,7 @@ def run(config: EnsembleConfig, out: Path) -> int:
     # What is measured is what lies on the disk; the members' networks were read from there already.
     made = replace(made, combiner=storage.load(out / "bundle"), sha256=name_of(out / "bundle"))
     _tell(combiner, members, seconds)
-    return _measure(config, made, members, rows, scores, manifest, runtime, out)
+    return _measure(config, made, members, among, rows, scores, manifest, runtime, out)
 
 
 def _check_data(members: Sequence[Member], manifest: Manifest) -> None:
@@ -136,6 +143,7 @@ def _measure(
     config: EnsembleConfig,
     bundle: EnsembleBundle,
     members: Sequence[Member],
+    among: int,
     rows: Rows,
     scores: NDArray[np.float64],
     manifest: Manifest,
@@ -144,11 +152,15 @@ def _measure(
 ) -> int:
     """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle."""
     best = best_member(members)
-    more: dict[str, Any] = {"members": [str(member.run) for member in members], "combiner": bundle.combiner.describe()}
+    more: dict[str, Any] = {
+        "members": [str(member.run) for member in members],
+        "chosen_among": among,
+        "combiner": bundle.combiner.describe(),
+    }
     has_test = bool((manifest.table["split"] == "test").any())
     code = 0
     if members[0].folds:
-        table = _oof_table(rows, scores, bundle.calibration, config)
+        table = _oof_table(rows, scores, bundle.combiner, config)
         found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
         prefix = "oof_" if has_test else None
         publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
@@ -159,16 +171,13 @@ def _measure(
         found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
         publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more | found)
         code = exit_code(table)
-    elif not members[0].folds:
-        raise UserError(f"{manifest.name} has no test split to measure the ensemble on; train with cv.folds=5")
     print(f"bundle       {out / 'bundle'}")
     return code
 
 
-def _oof_table(
-    rows: Rows, scores: NDArray[np.float64], calibration: Calibration, config: EnsembleConfig
-) -> pd.DataFrame:
-    found = cross_calibrate(scores, rows.label, rows.group, rows.fold, config.calibration)
+def _oof_table(rows: Rows, scores: NDArray[np.float64], combiner: Combiner, config: EnsembleConfig) -> pd.DataFrame:
+    settle = partial(_settled, combiner)
+    found = cross_calibrate(scores, rows.label, rows.group, rows.fold, config.calibration, settle)
     table = rows.table[[name for name in IDENTIFYING if name in rows.table]]
     return table.assign(
         fold=rows.fold,

@@ -9,7 +9,7 @@ import pandas as pd
 from dfd.commands.results import METRICS, OOF, PREDICTIONS
 from dfd.config import EnsembleConfig
 from dfd.errors import UserError
-from dfd.models.bundle import SEEN_DIGITS, Bundle, find, load, read_card
+from dfd.models.bundle import SEEN_DIGITS, Bundle, EnsembleBundle, find, load, read_card
 
 OOF_FEATURES = "oof_features.npy"
 OUTPUTS = Path("outputs")
@@ -49,10 +49,14 @@ class _Candidate:
         return self.fingerprint, self.folds
 
 
-def choose(config: EnsembleConfig) -> list[Path]:
-    """The runs that are named, or the best on validation of those on the newest run's data; says which and why."""
+def choose(config: EnsembleConfig) -> tuple[list[Path], int]:
+    """The runs that are named, or the best on validation of those on the newest run's data; says which and why.
+
+    Also returns among how many they were chosen: a choice by out-of-fold figures flatters the out-of-fold figures of
+    what is made of it, the more so the more there were to choose from.
+    """
     if config.members:
-        return _named(config.members)
+        return _named(config.members), len(config.members)
     candidates = _candidates()
     if not candidates:
         raise UserError(
@@ -73,9 +77,14 @@ def choose(config: EnsembleConfig) -> list[Path]:
     for place, one in enumerate(ranked):
         mark = "member" if place < config.top else "left out"
         print(f"{mark:<12} {measure} AUROC {one.auroc:.3f}  {one.run}")
+    for one in candidates:
+        if one.basis == newest.basis and one is not alike[one.name]:
+            print(f"left out     an older run of {one.name}: {one.run}")
     if len(ranked) > config.top:
         print(f"             the best {config.top} are taken; top=N or members=[RUN,RUN] takes others")
-    return [one.run for one in ranked[: config.top]]
+        if newest.folds:
+            print("             their out-of-fold figures decided, so those of the ensemble will be a little too high")
+    return [one.run for one in ranked[: config.top]], len(ranked)
 
 
 def load_members(runs: list[Path]) -> list[Member]:
@@ -83,7 +92,13 @@ def load_members(runs: list[Path]) -> list[Member]:
     members = []
     for run in runs:
         folder = find(str(run))
-        members.append(Member(folder.parent, folder, load(folder)))
+        member = Member(folder.parent, folder, load(folder))
+        if isinstance(member.bundle, EnsembleBundle) and not member.folds:
+            raise UserError(
+                f"members: {run} is an ensemble that was fitted on validation, which is what it would be combined on; "
+                "name its own members instead"
+            )
+        members.append(member)
     for other in members[1:]:
         _check_pair(members[0], other)
     return members

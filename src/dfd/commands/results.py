@@ -33,9 +33,14 @@ OOF = "oof"  # in place of a split's name: every row scored by a model that has 
 def predict_split(
     bundle: Bundle, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
 ) -> pd.DataFrame:
-    """The predictions table of a split. Images that the bundle has seen are left out of any split but its own val."""
+    """The predictions table of a split. Images that the bundle has seen are left out.
+
+    The one exception is the val split of a single network's own data, on which its epoch and threshold were chosen. An
+    ensemble was fitted on its val split, and a cross-validated detector trained on it.
+    """
     rows = manifest.rows(split)
-    if manifest.fingerprint != bundle.data["fingerprint"] or bundle.data.get("folds"):
+    own_choice = isinstance(bundle, DetectorBundle) and not bundle.data.get("folds")
+    if manifest.fingerprint != bundle.data["fingerprint"] or not own_choice:
         rows = _without_seen(rows, bundle, manifest, runtime)
     paths = [manifest.file(path) for path in rows["path"]]
 

@@ -41,6 +41,7 @@ def run(config: TrainConfig, out: Path) -> int:
         _announce(config, manifest, origin, runtime, out)
     if config.cv.folds:
         return train_folds.run(config, manifest, detector, origin, runtime, out)
+    manifest.rows("test")  # what the run will be measured on: its lack is told now, and not after hours
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )

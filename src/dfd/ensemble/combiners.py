@@ -111,7 +111,8 @@ class FeatureStack:
     A member's features are standardised by `means` and `scales` [K, F], one line for each of its K networks (fold
     models give features that have a location and scale of their own). The scales also divide by the square root of F,
     so that each member has the same share of the variance, however wide it is. A member with K networks gives K
-    answers, whose mean counts.
+    answers, whose mean counts. `temperature` and `bias` make log-odds of the machine's distances, whose scale depends
+    on its settings.
     """
 
     kind: ClassVar[str] = "feature_stack"
@@ -123,6 +124,8 @@ class FeatureStack:
     centre: Features  # [F] of the standardised, joined features
     components: Features  # [F, d]
     estimator: Any
+    temperature: float
+    bias: float
     settings: dict[str, Any]
 
     def score(self, outputs: Outputs) -> Floats:
@@ -148,7 +151,7 @@ class FeatureStack:
             which = view if len(means) > 1 else 0
             parts.append((values[:, which] - means[which]) / scales[which])
         projected = (np.hstack(parts) - self.centre) @ self.components
-        return np.asarray(self.estimator.decision_function(projected), dtype=np.float64)
+        return np.asarray(self.estimator.decision_function(projected), dtype=np.float64) / self.temperature + self.bias
 
     def describe(self) -> dict[str, Any]:
         """See `Combiner`."""

@@ -1,4 +1,8 @@
-"""What an ensemble scores on rows that it was not fitted on, without setting any aside."""
+"""What an ensemble scores on rows that its combiner was not fitted on.
+
+The members that scored the other folds have seen this one, as is usual in stacking: what they learnt of it can reach
+the combiner through their scores alone.
+"""
 
 from collections.abc import Sequence
 

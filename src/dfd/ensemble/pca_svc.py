@@ -23,6 +23,7 @@ from dfd.errors import UserError
 from dfd.machine import available_cores
 
 KERNELS = ("linear", "rbf")
+MOST_ROWS = 4000  # time grows with the cube of the rows, memory with their square
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: 
     serves to choose only: what is measured are rows that none of it has seen.
     """
     assert outputs.features is not None
+    if len(label) > MOST_ROWS:
+        kept = _some(group, strategy.seed)
+        outputs, label, group = outputs.rows(kept), label[kept], group[kept]
     members = [_standardised(outputs, member) for member in range(outputs.members)]
     grams = [member.inputs @ member.inputs.T for member in members]
     parts = parts_of(strategy, label, group)
@@ -68,11 +72,30 @@ def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: 
     centre = inputs.mean(axis=0)
     components = _components(inputs - centre, projected[:, :size])
     machine = SVC(C=c, kernel=kind, gamma=_gamma(projected[:, :size])).fit((inputs - centre) @ components, label)
-    settings = {"kernel": kind, "components": size, "C": c, "inner_auroc": round(1 - float(errors.min()), 6)}
+    settings: dict[str, Any] = {"kernel": kind, "components": size, "C": c, "rows": len(label)}
+    settings["inner_auroc"] = round(1 - float(errors.min()), 6)
+    scale = fit_platt(_held_out(_kernel(kind, projected[:, :size]), label, parts, c), label)
     means, scales = ([getattr(members[one], name) for one in chosen] for name in ("mean", "scale"))
     return FeatureStack(
-        outputs.members, tuple(chosen), tuple(means), tuple(scales), centre, components, machine, settings
+        outputs.members,
+        tuple(chosen),
+        tuple(means),
+        tuple(scales),
+        centre,
+        components,
+        machine,
+        scale.temperature,
+        scale.bias,
+        settings,
     )
+
+
+def _some(group: NDArray[np.generic], seed: int) -> Ints:
+    """At most MOST_ROWS rows, whole groups drawn at random."""
+    names, code = np.unique(group, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    total = np.cumsum(np.bincount(code)[order])
+    return np.flatnonzero(np.isin(code, order[total <= MOST_ROWS]))
 
 
 def _standardised(outputs: Outputs, member: int) -> _Member:
@@ -114,10 +137,15 @@ def _components(centred: Features, projected: Floats) -> Features:
 
 
 def _error(kernel: Floats, label: Ints, parts: Parts, c: float) -> float:
-    """Mean over the inner folds: their machines' scores have no common scale."""
-    errors = []
+    """Mean over the inner folds."""
+    score = _held_out(kernel, label, parts, c)
+    return float(np.mean([held_out_error(label[held], score[held]) for _, held in parts]))
+
+
+def _held_out(kernel: Floats, label: Ints, parts: Parts, c: float) -> Floats:
+    """Each row's distance from the plane of a machine that was fitted on the other inner folds."""
+    score = np.empty(len(label))
     for fit, held in parts:
         machine = SVC(C=c, kernel="precomputed").fit(kernel[np.ix_(fit, fit)], label[fit])
-        score = kernel[np.ix_(held, fit[machine.support_])] @ machine.dual_coef_[0]
-        errors.append(held_out_error(label[held], score))
-    return float(np.mean(errors))
+        score[held] = kernel[np.ix_(held, fit[machine.support_])] @ machine.dual_coef_[0] + machine.intercept_[0]
+    return score

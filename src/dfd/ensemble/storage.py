@@ -34,6 +34,7 @@ def save(combiner: Combiner, folder: Path) -> list[str]:
         inputs = _probes(combiner.estimator.n_features_in_)
         arrays |= {"probe_inputs": inputs, "probe_outputs": combiner.estimator.decision_function(inputs)}
     if isinstance(combiner, FeatureStack):
+        card |= {"temperature": combiner.temperature, "bias": combiner.bias}
         arrays |= {"centre": combiner.centre, "components": combiner.components}
         for number in range(len(combiner.chosen)):
             arrays |= {f"means.{number}": combiner.means[number], f"scales.{number}": combiner.scales[number]}
@@ -63,7 +64,16 @@ def load(folder: Path) -> Combiner:
         if kind == FeatureStack.kind:
             means, scales = (tuple(arrays[f"{name}.{n}"] for n in range(len(chosen))) for name in ("means", "scales"))
             return FeatureStack(
-                size, chosen, means, scales, arrays["centre"], arrays["components"], estimator, settings
+                size,
+                chosen,
+                means,
+                scales,
+                arrays["centre"],
+                arrays["components"],
+                estimator,
+                float(card["temperature"]),
+                float(card["bias"]),
+                settings,
             )
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise UserError(f"{folder / CARD} or a file beside it is damaged: {error!s}") from None

@@ -1,5 +1,6 @@
 """From a logit to a probability and a verdict: what is fitted on validation or out-of-fold rows, and on no others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -121,12 +122,18 @@ def calibrate(logit: ArrayLike, label: ArrayLike, group: ArrayLike, settings: Ca
 
 
 def cross_calibrate(
-    logit: ArrayLike, label: ArrayLike, group: ArrayLike, fold: ArrayLike, settings: CalibrationConfig
+    logit: ArrayLike,
+    label: ArrayLike,
+    group: ArrayLike,
+    fold: ArrayLike,
+    settings: CalibrationConfig,
+    settle: Callable[[Calibration], Calibration] = lambda found: found,
 ) -> Verdicts:
     """Probability, threshold and verdict of each row, from a calibration fitted on the rows of the other folds.
 
     For out-of-fold tables: no row is judged by a threshold that was chosen with its help. Arguments as in `calibrate`,
-    and `fold` [n]; a group must lie within one fold. A row whose logit is NaN gets no probability and no verdict.
+    and `fold` [n]; a group must lie within one fold. `settle` may change each calibration before it is used. A row
+    whose logit is NaN gets no probability and no verdict.
     """
     logit, label, group, fold = np.asarray(logit, dtype=np.float64), *map(np.asarray, (label, group, fold))
     _check_folds(group, fold)
@@ -135,7 +142,7 @@ def cross_calibrate(
     verdict = np.full(len(logit), None, dtype=object)
     for each in np.unique(fold):
         out, others = fold == each, (fold != each) & scored
-        found = calibrate(logit[others], label[others], group[others], settings)
+        found = settle(calibrate(logit[others], label[others], group[others], settings))
         prob[out], threshold[out] = found.prob(logit[out]), found.threshold
         verdict[out] = found.verdict(prob[out])
     return Verdicts(prob, threshold, verdict)

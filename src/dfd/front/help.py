@@ -6,7 +6,7 @@ from typing import Any
 
 from dfd import __version__
 from dfd.front.commands import COMMANDS, Command
-from dfd.front.settings import sections, settings
+from dfd.front.settings import section_of, settings
 
 OPTIONS = {
     "-m, --multirun": "run every combination of values separated by commas: model=resnet50,vgg16 seed=0,1",
@@ -45,7 +45,7 @@ def page(command: Command, choices: dict[str, tuple[str, ...]], values: dict[str
     for key, setting in settings(command.config).items():
         if key.rpartition(".")[0] != section:
             section = key.rpartition(".")[0]
-            summary = (sections(command.config)[section].__doc__ or "").strip()
+            summary = (section_of(command.config, section).__doc__ or "").strip()
             lines += ["", *_wrap(f"{section}: {summary}", "  ")]
         lines += _entry(f"{key}={_written(values.get(key))}", f"{setting.help} [{setting.accepted}]")
     lines += ["", "Options:"]

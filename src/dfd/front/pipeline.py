@@ -11,9 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
+from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError, worst
 from dfd.front.arguments import Request, parse, quoted
 from dfd.front.commands import find_command
 from dfd.front.settings import is_known_key
@@ -30,13 +28,15 @@ def pipeline_of(request: Request) -> dict[str, Any] | None:
     for root in _roots(request):
         file = root / "experiment" / f"{name}.yaml"
         if file.is_file():
+            import yaml  # late, as Hydra: help pages need neither
+
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             return content if isinstance(content, dict) and "steps" in content else None
     return None
 
 
 def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], perform: Perform) -> int:
-    """Run the steps one after the other, until one fails. Returns the highest exit code; fills `runs`."""
+    """Run the steps one after the other, until one fails. Returns the worst exit code; fills `runs`."""
     if request.multirun:
         raise UserError("experiment: this one is made of several commands already; leave out -m")
     budget = _value(request, "budget") or "cpu"
@@ -62,7 +62,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
             break
         if number == 0:
             first = list(runs)
-    return max(codes)
+    return worst(codes)
 
 
 def _words(step: str, budget: str, first: list[Path], runs: list[Path]) -> list[str]:

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError
+from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError, worst
 from dfd.front import resume
 from dfd.front.arguments import Request
 from dfd.front.commands import Command
@@ -54,7 +54,7 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
     """Run the command in the folders that Hydra makes, which `runs` collects.
 
     `report` words an error and gives its exit code. A job of a multirun that fails doesn't keep the
-    others from running. Returns the highest exit code.
+    others from running. Returns the worst exit code.
     """
     command, overrides, codes = request.command, request.overrides, [EXIT_OK]
 
@@ -74,7 +74,7 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
     if request.multirun and command.compared and not is_secondary_rank():
         codes.append(import_module("dfd.commands.compare").after_multirun(runs))
-    return max(codes)
+    return worst(codes)
 
 
 def _run_one(command: Command, config: Any, run: Path) -> int:

@@ -89,6 +89,13 @@ def sections(config: type) -> dict[str, type]:
     return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
+def section_of(config: type, name: str) -> type:
+    """The dataclass of a section by its dotted name: 'trainer', 'robustness.changes' …"""
+    for part in name.split("."):
+        config = sections(config)[part]
+    return config
+
+
 @cache
 def groups(command: Command, config_dir: Path | None = None) -> dict[str, tuple[str, ...]]:
     """The config groups of a command, such as 'model', with their choices: the files in configs/<group>/.

@@ -149,7 +149,14 @@ class _Joined:
 
 
 def check_combinable(member: Bundle, name: str) -> None:
-    """Raise UserError if a member's features can't be stacked: it must hold networks of one width."""
+    """Raise UserError if a member's features can't be stacked: they must be those of its out-of-fold rows' networks."""
+    refitted = isinstance(member, DetectorBundle) and member.training.get("final") == "refit"
+    if refitted and member.model.freeze != "backbone":  # type: ignore[attr-defined]
+        raise UserError(
+            f"{name} holds a network that was trained again on all folds (cv.final=refit), whose features are not "
+            "those of its out-of-fold rows; train with cv.final=average, or choose a strategy on scores, such as "
+            "strategy=stacking_logreg"
+        )
     widths = {detector.width for detector in member.detectors}
     folds = isinstance(member, EnsembleBundle) and all(isinstance(one, DetectorBundle) for one in member.members)
     if len(widths) > 1 or (isinstance(member, EnsembleBundle) and not (folds and member.data.get("folds"))):

@@ -67,10 +67,10 @@ def cross_validate(config: TrainConfig, manifest: Manifest, start: Start, runtim
     rows["fold"] = assign_folds(rows, config.cv.folds, config.data.split_seed)
     for number in range(config.cv.folds):
         folder = out / "folds" / str(number)
-        if not _is_done(folder, manifest, runtime):
+        inside = rows[rows["fold"] == number].reset_index(drop=True)
+        if not _is_done(folder, inside, runtime):
             if runtime.is_main:
                 print(f"fold         {number + 1} of {config.cv.folds}", flush=True)
-            inside = rows[rows["fold"] == number].reset_index(drop=True)
             others = rows[rows["fold"] != number].reset_index(drop=True)
             _run_fold(config, manifest, inside, others, number, start(), runtime, folder)
         runtime.wait()
@@ -133,8 +133,7 @@ def _run_fold(
     with replacing(folder / FEATURES) as temporary:
         np.save(temporary, features)
     card = {
-        "fingerprint": manifest.fingerprint,
-        "paths": list(inside["path"]),
+        "images": _images(inside),
         "logits": [float(logit) for logit in logits],
         "progress": {**asdict(progress), "losses": []},
     }
@@ -150,14 +149,21 @@ def _features(split: Split, detector: Detector, batch_size: int, runtime: Runtim
     return features
 
 
-def _is_done(folder: Path, manifest: Manifest, runtime: Runtime) -> bool:
+def _is_done(folder: Path, inside: pd.DataFrame, runtime: Runtime) -> bool:
+    """Whether the fold was trained. Raises UserError if it was a fold of other images, or of others under these names:
+    groups are numbered by path, so a renamed file can move images between folds.
+    """
     card = runtime.broadcast(_card(folder))
-    if card is not None and card["fingerprint"] != manifest.fingerprint:
+    if card is not None and card["images"] != _images(inside):
         raise UserError(
-            f"the data have changed since {folder} was trained (fingerprint {card['fingerprint']}, now "
-            f"{manifest.fingerprint}); start again without resume=true"
+            f"the data have changed since {folder} was trained: its images are not those of the fold any more; "
+            "start again without resume=true"
         )
     return card is not None
+
+
+def _images(rows: pd.DataFrame) -> list[list[str]]:
+    return rows[["path", "sha256"]].to_numpy().tolist()
 
 
 def _card(folder: Path) -> dict[str, Any] | None:
@@ -178,7 +184,7 @@ def _collect(rows: pd.DataFrame, folders: list[Path]) -> Folds:
         assert card
         if features is None:
             features = np.empty((len(rows), values.shape[1]), np.float32)
-        places = place.loc[card["paths"]].to_numpy()
+        places = place.loc[[path for path, _ in card["images"]]].to_numpy()
         logits[places], features[places] = card["logits"], values
         history += [{"fold": number, **line} for line in card["progress"]["history"]]
         seconds += card["progress"]["seconds"]
