@@ -7,6 +7,7 @@ kernel matrices that the inner folds share.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from dfd.ensemble.inner import Parts, held_out_error, parts_of, subsets
 from dfd.ensemble.outputs import Features, Floats, Ints, Outputs
 from dfd.ensemble.spaces import standard
 from dfd.errors import UserError
+from dfd.evaluation.scaling import fit_platt
 from dfd.machine import available_cores
 
 KERNELS = ("linear", "rbf")
