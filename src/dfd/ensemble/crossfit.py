@@ -5,6 +5,7 @@ the combiner through their scores alone.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from dfd.config import CalibrationConfig, StrategyConfig
 from dfd.ensemble.outputs import Features, Floats, Ints, Outputs
 from dfd.ensemble.strategies import fit
 from dfd.evaluation.calibration import Calibration, calibrate
+from dfd.machine import available_cores
 
 
 def outputs_of(
@@ -37,11 +39,14 @@ def cross_fit(
 ) -> Floats:
     """Logits [n]: each fold's by an ensemble that was fitted on the other folds, the members' calibration included."""
     scores = np.empty(len(label))
-    with threadpool_limits(1):  # as in `fit`
-        for number in np.unique(fold):
-            inside, outside = fold == number, fold != number
-            calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
-            outputs = outputs_of(logits, calibrations, features)
-            combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
-            scores[inside] = combiner.score(outputs.rows(inside))
+
+    def score(number: int) -> None:
+        inside, outside = fold == number, fold != number
+        calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
+        outputs = outputs_of(logits, calibrations, features)
+        combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
+        scores[inside] = combiner.score(outputs.rows(inside))
+
+    with threadpool_limits(1), ThreadPoolExecutor(available_cores()) as pool:  # one thread a fold, as in `fit`
+        list(pool.map(score, np.unique(fold)))
     return scores

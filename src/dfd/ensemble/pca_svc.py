@@ -47,15 +47,18 @@ def fit_pca_svc(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: 
     if len(label) > MOST_ROWS:
         kept = _some(group, strategy.seed)
         outputs, label, group = outputs.rows(kept), label[kept], group[kept]
-    members = [_standardised(outputs, member) for member in range(outputs.members)]
-    grams = [member.inputs @ member.inputs.T for member in members]
     parts = parts_of(strategy, label, group)
+
+    def of_member(member: int) -> tuple[_Member, Features]:
+        found = _standardised(outputs, member)
+        return found, found.inputs @ found.inputs.T
 
     def of_members(chosen: list[int]) -> float:
         return _error(_centred(np.sum([grams[member] for member in chosen], axis=0)), label, parts, 1.0)
 
     # libsvm and LAPACK let go of Python's lock.
     with ThreadPoolExecutor(available_cores()) as pool:
+        members, grams = zip(*pool.map(of_member, range(outputs.members)), strict=True)
         candidates = list(subsets(strategy, outputs, label))
         chosen = candidates[int(np.argmin(list(pool.map(of_members, candidates))))]
         most = min(max(strategy.components), min(len(fit) for fit, _ in parts) - 1)
@@ -118,10 +121,10 @@ def _centred(gram: NDArray[np.float32]) -> Floats:
 def _principal(gram: NDArray[np.float32], most: int) -> Floats:
     """Rows' coordinates [n, d] on the first d <= `most` principal components, from X @ X.T."""
     n = len(gram)
-    values, vectors = eigh(_centred(gram), subset_by_index=[n - most, n - 1])
+    values, vectors = eigh(_centred(gram).astype(np.float32), subset_by_index=[n - most, n - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
-    kept = values > 1e-6 * values[0]  # beyond, it is rounding
-    return vectors[:, kept] * np.sqrt(values[kept])
+    kept = values > 1e-5 * values[0]  # beyond, it is rounding
+    return (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float64)
 
 
 def _gamma(inputs: Floats) -> float:

@@ -33,7 +33,7 @@ from dfd.ensemble.combiners import Combiner
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration
 from dfd.files import replacing, sha256_of, write_text
-from dfd.models.detector import Detector, build
+from dfd.models.detector import Detector, build_to_fill
 
 FORMAT = 2
 FILE, WEIGHTS, CONFIG, SEEN, MEMBERS = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt", "members"
@@ -211,9 +211,11 @@ def _load_detector(folder: Path, content: dict[str, Any], common: dict[str, Any]
     with _card_of(folder):
         model = _model_config(content["model"])
         preprocessing = Preprocessing.from_dict(content["preprocessing"])
-    detector = build(model, preprocessing)
+    detector = build_to_fill(model, preprocessing)
     try:
-        detector.load_state_dict(load_file(folder / WEIGHTS))
+        # Copies: in the file tensors lie unaligned, and kernels for such memory round otherwise in the last digit.
+        weights = {key: value.clone() for key, value in load_file(folder / WEIGHTS).items()}
+        detector.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise UserError(f"{folder / WEIGHTS} does not fit the model in {FILE}: {str(error).splitlines()[0]}") from None
     return DetectorBundle(**common, model=model, detector=detector.eval())

@@ -79,6 +79,15 @@ def build(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
     return assemble(config, create_backbone(config), preprocessing)
 
 
+def build_to_fill(config: ModelConfig, preprocessing: Preprocessing) -> Detector:
+    """The detector of `config` for `load_state_dict(weights, assign=True)`: no time is spent on random weights."""
+    with torch.device("meta"):
+        backbone = create_backbone(config)
+    if set(dict(backbone.named_buffers())) - set(backbone.state_dict()):  # what the weights' file would not fill
+        return build(config, preprocessing)
+    return assemble(config, backbone, preprocessing)
+
+
 def assemble(config: ModelConfig, backbone: Backbone, preprocessing: Preprocessing) -> Detector:
     """Set the backbone to the input size and put the head on it."""
     _set_input_size(config, backbone, preprocessing.size)
