@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from dfd.errors import UserError
-from dfd.models.detector import build, preprocessing_of
+from dfd.models import detector as detectors
+from dfd.models.detector import build, build_to_fill, preprocessing_of
 from tests.factories import tiny_model, tiny_preprocessing
 
 
@@ -62,3 +63,24 @@ def test_random_weights_depend_on_the_seed() -> None:
 
     assert np.array_equal(weights(1), weights(1))
     assert not np.array_equal(weights(1), weights(2))
+
+
+def test_a_network_to_fill_takes_weights_and_is_the_same() -> None:
+    made = build(tiny_model(), tiny_preprocessing()).eval()
+    filled = build_to_fill(tiny_model(), tiny_preprocessing()).eval()
+    assert next(filled.backbone.parameters()).is_meta
+    filled.load_state_dict({key: value.clone() for key, value in made.state_dict().items()}, assign=True)
+    assert torch.equal(filled(images()), made(images()))
+
+
+def test_a_network_with_buffers_that_no_file_holds_is_built_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = detectors.create_backbone
+
+    def with_table(*args: object) -> torch.nn.Module:
+        backbone = create(*args)
+        backbone.register_buffer("table", torch.ones(3), persistent=False)
+        return backbone
+
+    monkeypatch.setattr(detectors, "create_backbone", with_table)
+    made = build_to_fill(tiny_model(), tiny_preprocessing())
+    assert not any(value.is_meta for value in [*made.parameters(), *made.buffers()])

@@ -19,7 +19,7 @@ from dfd.commands.data import prepared
 from dfd.commands.ensemble_rows import Rows, cached, out_of_fold, validation
 from dfd.commands.eval import data_of
 from dfd.commands.members import Member, choose, load_members
-from dfd.commands.results import OOF, exit_code, publish
+from dfd.commands.results import exit_code, publish
 from dfd.config import EnsembleConfig
 from dfd.data.manifest import Manifest
 from dfd.ensemble import storage
@@ -28,6 +28,7 @@ from dfd.ensemble.crossfit import cross_fit, outputs_of
 from dfd.ensemble.strategies import NEEDS_FEATURES, fit
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
+from dfd.evaluation.runs import OOF, OOF_PREFIX
 from dfd.inference.predictions import IDENTIFYING, predictions_of
 from dfd.inference.score import check_combinable, combine, place
 from dfd.models.bundle import EnsembleBundle, name_of, save, versions
@@ -162,7 +163,7 @@ def _measure(
     if members[0].folds:
         table = _oof_table(rows, scores, bundle.combiner, config)
         found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
-        prefix = "oof_" if has_test else None
+        prefix = OOF_PREFIX if has_test else None
         publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
     if has_test:
         test = manifest.rows("test")

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfd.commands.results import METRICS, OOF, PREDICTIONS
 from dfd.config import EnsembleConfig
 from dfd.errors import UserError
+from dfd.evaluation.runs import METRICS, OOF_FEATURES, OOF_PREFIX, PREDICTIONS
 from dfd.models.bundle import SEEN_DIGITS, Bundle, EnsembleBundle, find, load, read_card
 
-OOF_FEATURES = "oof_features.npy"
 OUTPUTS = Path("outputs")
 
 
@@ -106,8 +105,8 @@ def load_members(runs: list[Path]) -> list[Member]:
 
 def oof_predictions(member: Member) -> pd.DataFrame:
     """The out-of-fold table of a cross-validated member, checked."""
-    beside_test = (member.run / f"{OOF}_{METRICS}").is_file()
-    path = member.run / (f"{OOF}_{PREDICTIONS}" if beside_test else PREDICTIONS)
+    beside_test = (member.run / f"{OOF_PREFIX}{METRICS}").is_file()
+    path = member.run / (f"{OOF_PREFIX}{PREDICTIONS}" if beside_test else PREDICTIONS)
     try:
         table = pd.read_parquet(path)
         table[["sha256", "label", "group", "fold", "logit", "path"]]

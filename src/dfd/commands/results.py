@@ -16,6 +16,7 @@ from dfd.data.manifest import Manifest
 from dfd.data.transforms import Preprocessing
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.metrics import measure
+from dfd.evaluation.runs import METRICS, OOF, PREDICTIONS
 from dfd.files import write_text
 from dfd.inference.predictions import predictions_of, save_predictions
 from dfd.inference.score import score
@@ -26,8 +27,7 @@ from dfd.report.table import print_metrics
 from dfd.report.words import against_best_member, interval, number, split_name
 from dfd.runtime import Runtime
 
-METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.parquet", "report.html"
-OOF = "oof"  # in place of a split's name: every row scored by a model that has not seen it
+REPORT = "report.html"
 
 
 def predict_split(

@@ -10,11 +10,12 @@ import torch
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from dfd.commands.results import METRICS, OOF, exit_code, predict_split, publish
+from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import TrainConfig
 from dfd.data.manifest import Manifest
 from dfd.ensemble.combiners import Mean
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
+from dfd.evaluation.runs import METRICS, OOF, OOF_FEATURES, OOF_PREFIX
 from dfd.files import replacing
 from dfd.inference.predictions import IDENTIFYING
 from dfd.inference.score import place
@@ -26,7 +27,6 @@ from dfd.training import checkpoint
 from dfd.training.crossval import Folds, cross_validate, train_on
 from dfd.training.log import write_history
 
-FEATURES = "oof_features.npy"
 AS_IT_IS = Calibration(1.0, 0.0, 0.5, 0.5, 0.5, "temperature")  # a fold's model gives log-odds already
 
 
@@ -47,7 +47,7 @@ def run(config: TrainConfig, manifest: Manifest, base: Detector, origin: str, ru
         train_on(config, manifest, folds.rows, config.cv.folds, refit, runtime, out / checkpoint.FOLDER / "refit")
     oof = oof_predictions(folds.rows, config)
     if runtime.is_main:
-        with replacing(out / FEATURES) as temporary:
+        with replacing(out / OOF_FEATURES) as temporary:
             np.save(temporary, folds.features)
         write_history(out, folds.history.to_dict("records"))
         save(_bundle(config, manifest, base, refit, origin, folds, runtime), out / "bundle")
@@ -60,7 +60,9 @@ def run(config: TrainConfig, manifest: Manifest, base: Detector, origin: str, ru
         test = predict_split(bundle, manifest, "test", config.evaluation, runtime)
         code = max(code, exit_code(test))
     if runtime.is_main:
-        publish(oof, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=None if test is None else "oof_")
+        publish(
+            oof, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=None if test is None else OOF_PREFIX
+        )
         if test is not None:
             publish(test, bundle, manifest, "test", config.evaluation, runtime, out)
         assert (out / METRICS).exists()

@@ -19,9 +19,12 @@ from dfd.errors import UserError
 from dfd.evaluation import figures
 from dfd.evaluation.figures import Floats, Ints
 
-PREFIXES = ("", "oof_")
 INSIDE = ("bundle", "checkpoint")  # parts of a run, with no runs in them
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
+OOF = "oof"  # in place of a split's name: every row scored by a model that has not seen it
+OOF_PREFIX = "oof_"  # of the files of a second result, beside those of the test split
+OOF_FEATURES = "oof_features.npy"
+PREFIXES = ("", OOF_PREFIX)
 NEEDED = ("data", "fingerprint", "split", "bundle", "threshold", "overall", "by_source", "n")
 COLUMNS = ("path", "label", "group", "sha256", "logit", "prob", "threshold", "error")
 OPTIONAL = ("sha256", "threshold")
