@@ -58,3 +58,17 @@ def test_false_alarms_are_the_opposite_of_specificity(context: ReportContext) ->
     assert any(
         f"calls {words.percent_interval(wrong)} of the real images fake" in s for s in words.summary(context.metrics)
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "said"),
+    [
+        (0.02, 0.0001, "p < 0.001 (DeLong, n = 9): the ensemble beats it"),
+        (-0.02, 0.01, "p = 0.010 (DeLong, n = 9): the ensemble is worse than it"),
+        (0.02, 0.2, "p = 0.200 (DeLong, n = 9): no real difference"),
+    ],
+)
+def test_an_ensemble_against_its_best_member_in_words(value: float, p: float, said: str) -> None:
+    auroc = {"value": value, "low": value - 0.01, "high": value + 0.01, "p": p, "method": "DeLong"}
+    found = words.against_best_member({"member": "clip", "n": 9, "differences": {"auroc": auroc}})
+    assert found.startswith("clip: AUROC ") and found.endswith(said)

@@ -85,7 +85,7 @@ def against_best_member(found: dict[str, Any]) -> str:
         verdict = "the ensemble beats it" if auroc["value"] > 0 else "the ensemble is worse than it"
     return (
         f"{found['member']}: AUROC {signed(auroc['value'])} ({signed(auroc['low'])} to {signed(auroc['high'])}), "
-        f"p = {p_value(auroc['p'])} ({auroc['method']}, n = {found['n']}): {verdict}"
+        f"p {'= ' if auroc['p'] >= 0.0005 else ''}{p_value(auroc['p'])} ({auroc['method']}, n = {found['n']}): {verdict}"
     )
 
 
