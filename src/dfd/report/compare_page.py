@@ -53,7 +53,9 @@ def render(context: CompareContext) -> str:
         worst_source=compare_words.worst_source,
         left_out=compare_words.left_out,
     )
+    results = sum(len(board.rows) for board in context.boards)
     return environment.get_template("compare.html").render(
+        title=f"Comparison of {results} result{'s' if results != 1 else ''}",
         boards=[
             (board, compare_words.summary(board), compare_words.method(board), _forest(board, number))
             for number, board in enumerate(context.boards)
@@ -64,7 +66,6 @@ def render(context: CompareContext) -> str:
         classes=CLASSES,
         damaged=context.damaged,
         cautions=compare_words.cautions(),
-        results=sum(len(board.rows) for board in context.boards),
         resamples=context.resamples,
         seed=context.seed,
         command=context.command,

@@ -57,7 +57,7 @@ def render(context: ReportContext) -> str:
     unreadable = predictions[predictions["error"].notna()]
     return (
         pages.environment()
-        .get_template("template.html")
+        .get_template("report.html")
         .render(
             title=context.title,
             metrics=metrics,
