@@ -80,12 +80,13 @@ def against_best_member(found: dict[str, Any]) -> str:
     if "reason" in found:
         return f"{found['member']}: can't be compared, {found['reason']}"
     auroc = found["differences"]["auroc"]
+    p = p_value(auroc["p"])
     verdict = "no real difference"
     if auroc["p"] < SIGNIFICANT:
         verdict = "the ensemble beats it" if auroc["value"] > 0 else "the ensemble is worse than it"
     return (
         f"{found['member']}: AUROC {signed(auroc['value'])} ({signed(auroc['low'])} to {signed(auroc['high'])}), "
-        f"p {'= ' if auroc['p'] >= 0.0005 else ''}{p_value(auroc['p'])} ({auroc['method']}, n = {found['n']}): {verdict}"
+        f"p {'' if p.startswith('<') else '= '}{p} ({auroc['method']}, n = {found['n']}): {verdict}"
     )
 
 
