@@ -48,7 +48,7 @@ def main() -> None:
         for detector in bundle.detectors:
             size = detector.preprocessing.size
             pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, device=runtime.device)
-            with torch.inference_mode(), runtime.autocast():
+            with torch.inference_mode(), runtime.autocast(detector.cpu_bf16):
                 for _ in range(len(rows)):
                     detector.eval()(pixels.contiguous(memory_format=torch.channels_last))
 
