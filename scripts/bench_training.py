@@ -82,7 +82,8 @@ def dfd_rate(model: ModelConfig, precision: str, batch: int, steps: int, train: 
         trainer=TrainerConfig(epochs=1, max_steps=steps, batch_size=batch),
     )
     val = Split(Synthetic(2, detector.preprocessing), np.array([0, 1]), np.arange(2), ["a", "b"], "bench")
-    task = DetectorTask(config, detector, Split(data, labels, np.arange(len(data)), [""] * len(data), "bench"), val, runtime)
+    train_split = Split(data, labels, np.arange(len(data)), [""] * len(data), "bench")
+    task = DetectorTask(config, detector, train_split, val, runtime)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         progress = fit(task, config.trainer, runtime, Path(folder), seed=0)
     return progress.history[-1]["images_per_s"]
