@@ -3,6 +3,7 @@
 Wraps accelerate's `Accelerator`, so that one process on a CPU and many under torchrun run the same code.
 """
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +146,15 @@ def start(config: RuntimeConfig, *, cpu_bf16: bool | None) -> Runtime:
     )
     workers = min(machine.available_cores(), MAX_AUTO_WORKERS) if config.workers < 0 else config.workers
     return Runtime(accelerator, config.precision, precision, workers, config.channels_last)
+
+
+def _leave() -> None:
+    """Close the ranks' connection before the interpreter ends: its threads would abort a process now and then."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+atexit.register(_leave)
 
 
 def seed_from(*parts: int) -> int:
