@@ -1,7 +1,10 @@
-"""The processor cores of this process, and what the C library does with freed memory."""
+"""The processor cores of this process, its workers' lives, and what the C library does with freed memory."""
 
 import ctypes
+import multiprocessing
 import os
+import signal
+import threading
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of mallopt(3)'s parameters
 
@@ -10,6 +13,19 @@ def available_cores() -> int:
     """Cores that this process may use; under torchrun, its share of the machine's."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def follow_parent() -> None:
+    """In a worker process: leave Ctrl-C to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def keep_freed() -> None:

@@ -40,11 +40,7 @@ def test_out_of_fold_and_test_figures_are_both_there(crossed: Crossed) -> None:
     assert table["threshold"].nunique() == 3, "each fold is judged by what the others chose"
 
 
-def test_a_run_cut_off_between_folds_goes_on_where_it_was(
-    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = tiny_arguments(crossed.images, "cv.folds=3")
+def cut_off_in_the_second_fold(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     real = crossval._run_fold
 
     def cut(*args, **kwargs) -> None:
@@ -55,6 +51,14 @@ def test_a_run_cut_off_between_folds_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(crossval, "_run_fold", cut)
         assert main(arguments) == 130
+
+
+def test_a_run_cut_off_between_folds_goes_on_where_it_was(
+    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = tiny_arguments(crossed.images, "cv.folds=3")
+    cut_off_in_the_second_fold(arguments, monkeypatch)
     capsys.readouterr()
     assert main([*arguments, "resume=true"]) == 0
     out = capsys.readouterr().out
@@ -72,16 +76,7 @@ def test_a_fold_of_other_images_is_not_continued(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(trained.images, tmp_path / "images")
     arguments = tiny_arguments(tmp_path / "images", "cv.folds=3", "data.fractions=[1,0,0]", "trainer.epochs=1")
-    real = crossval._run_fold
-
-    def cut(*args, **kwargs) -> None:
-        if args[4] == 1:
-            raise KeyboardInterrupt
-        real(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(crossval, "_run_fold", cut)
-        assert main(arguments) == 130
+    cut_off_in_the_second_fold(arguments, monkeypatch)
     for number in range(5):
         (tmp_path / "images" / "fake" / f"{number:03}.png").rename(tmp_path / "images" / "fake" / f"x{number:03}.png")
     assert main([*arguments, "resume=true"]) == 2

@@ -1,9 +1,6 @@
 """Nuisances of many files, read by worker processes that load neither torch nor pandas."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +10,7 @@ from tqdm import tqdm
 
 from dfd.audit.nuisance import Nuisance, describe
 from dfd.errors import UserError
-from dfd.machine import available_cores
+from dfd.machine import available_cores, follow_parent
 
 CHUNK = 32  # files a task
 SERIAL = 128  # so few files are read before worker processes have started
@@ -35,7 +32,7 @@ def _records(paths: Sequence[Path], max_pixels: int) -> Iterator[list[Nuisance]]
     if workers <= 1 or len(paths) <= SERIAL:
         yield from (_describe_chunk(chunk, max_pixels) for chunk in chunks)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), follow_parent)
     try:
         yield from pool.map(_describe_chunk, chunks, [max_pixels] * len(chunks))
     except BrokenProcessPool:
@@ -49,15 +46,3 @@ def _records(paths: Sequence[Path], max_pixels: int) -> Iterator[list[Nuisance]]
 
 def _describe_chunk(paths: Sequence[Path], max_pixels: int) -> list[Nuisance]:
     return [describe(path, max_pixels) for path in paths]
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)

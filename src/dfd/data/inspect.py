@@ -5,9 +5,6 @@ Neither this module nor what it imports may import torch or pandas: every worker
 
 import hashlib
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from dfd.machine import available_cores
+from dfd.machine import available_cores, follow_parent
 from dfd.data.decode import UnusableImage, open_image, read_bytes, to_rgb
 
 HASH_SIZE = 16  # 16 x 16 = 256 bits
@@ -152,15 +149,7 @@ _share = 1
 def _start_worker(lock: AbstractContextManager[Any], share: int) -> None:
     global _lock, _share
     _lock, _share = lock, share
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
+    follow_parent()
 
 
 def _describe_chunk(paths: Sequence[Path], max_pixels: int) -> list[Record]:
