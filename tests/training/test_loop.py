@@ -96,7 +96,7 @@ def test_a_run_learns_and_keeps_its_best_epoch(folder: Path, tmp_path: Path) -> 
     progress = train(config, folder, tmp_path)
     history = pd.read_csv(tmp_path / "train.csv")
     assert progress.best_score == history["val_auroc"].max() > 0.9
-    assert progress.best_epoch == history["epoch"][history["val_auroc"].idxmax()]
+    assert progress.best_period == history["epoch"][history["val_auroc"].idxmax()]
     task, _ = task_of(config, folder)
     task.load_weights(checkpoint.load_best(tmp_path))
     assert task.validate()["val_auroc"] == progress.best_score
@@ -111,8 +111,8 @@ def test_patience_stops_early_and_a_resumed_run_stays_stopped(folder: Path, tmp_
     config = tiny_train(epochs=30, patience=1, lr=0.0)
     config.model.freeze = "backbone"  # else the norms' running statistics change even without a learning rate
     progress = train(config, folder, tmp_path)
-    assert progress.epoch == 2
-    assert train(config, folder, tmp_path).epoch == 2
+    assert progress.period == 2
+    assert train(config, folder, tmp_path).period == 2
 
 
 def test_accumulating_parts_equals_one_large_batch(folder: Path, tmp_path: Path) -> None:

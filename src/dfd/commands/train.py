@@ -53,8 +53,8 @@ def run(config: TrainConfig, out: Path) -> int:
         "weights": origin,
         "seconds": round(progress.seconds, 1),
         "steps": progress.step,
-        "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
+        "epochs": progress.period,
+        "best_epoch": progress.best_period,
         "device": runtime.describe(),
     }
     logits = _logits(config, detector, val, runtime)

@@ -20,7 +20,6 @@ from dfd.errors import UserError
 from dfd.inference.forward import logits_of, stream_of, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
-from dfd.training.loop import diverged
 from dfd.training.optim import optimizer_of, set_learning_rate
 from dfd.training.splits import Split
 
@@ -28,7 +27,10 @@ from dfd.training.splits import Split
 class DetectorTask:
     """Binary cross-entropy on the logit of 'fake'. See `dfd.training.loop.Task` for the methods' contracts."""
 
-    monitor = "val_auroc"
+    monitor, lower_is_better = "val_auroc", False
+    period = "epoch"
+    told: tuple[str, ...] | None = None
+    advice = "lower trainer.lr, or set trainer.clip_grad or runtime.precision=fp32"
 
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         self._config, self._trainer, self._runtime = config, config.trainer, runtime
@@ -45,7 +47,7 @@ class DetectorTask:
         self._class_weights = _class_weights(train.labels, self._trainer).to(runtime.device)
         self._labels = torch.from_numpy(train.labels).float()
         first = self._order(0, 0)
-        self.batch_size, self.steps_per_epoch = first.batch_size, first.steps_per_epoch
+        self.batch_size, self.steps_per_period = first.batch_size, first.steps_per_epoch
         steps = self._trainer.epochs * first.steps_per_epoch
         self.steps = min(steps, self._trainer.max_steps or steps)
 
@@ -83,7 +85,7 @@ class DetectorTask:
         logits, errors = logits_of(self._measured, self._val_stream, self._runtime)
         self._val.fail_on(errors)
         if not np.isfinite(logits).all():
-            raise diverged("the network's output on validation is no longer finite")
+            raise UserError(f"the network's output on validation is no longer finite; {self.advice}")
         return {
             "val_loss": float(log_loss(self._val.labels, expit(logits.astype(np.float64)))),
             "val_auroc": float(roc_auc_score(self._val.labels, logits)),

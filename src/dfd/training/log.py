@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a progress bar, a line an epoch, and train.csv."""
+"""What a person sees of a training run: a progress bar, a line a period (an epoch, say), and train.csv."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm import tqdm
 
-from dfd.config import TrainerConfig
 from dfd.errors import UserError
 from dfd.files import replacing
 
 if TYPE_CHECKING:
-    from dfd.training.loop import Progress, Task
+    from dfd.training.loop import Progress, Settings, Task
 
 FILE = "train.csv"
 
@@ -19,8 +18,8 @@ FILE = "train.csv"
 class TrainingLog:
     """Shows and writes the progress of a run; `quiet` on all ranks but one."""
 
-    def __init__(self, run: Path, task: "Task", config: TrainerConfig, progress: "Progress", quiet: bool) -> None:
-        self._run, self._progress, self._quiet = run, progress, quiet
+    def __init__(self, run: Path, task: "Task", config: "Settings", progress: "Progress", quiet: bool) -> None:
+        self._run, self._task, self._progress, self._quiet = run, task, progress, quiet
         self._board = _board(run) if config.tensorboard and not quiet else None
         self._bar = tqdm(
             total=task.steps * task.batch_size,
@@ -47,28 +46,36 @@ class TrainingLog:
         self._bar.update(self._batch_size)
 
     def show_loss(self, loss: float) -> None:
-        """The epoch's mean loss so far, and the last validation AUROC, on the bar."""
+        """The period's mean loss so far, and the last figure that decides which weights are the best, on the bar."""
         shown = {"loss": f"{loss:.4f}"}
-        if self._progress.history and "val_auroc" in self._progress.history[-1]:
-            shown["val AUROC"] = f"{self._progress.history[-1]['val_auroc']:.4f}"
+        if self._progress.history:
+            shown[self._task.monitor] = _short(self._progress.history[-1][self._task.monitor])
         self._bar.set_postfix(shown, refresh=False)
 
-    def epoch(self) -> None:
+    def period(self) -> None:
         """Print the last line of the history and write it all to train.csv."""
         if self._quiet:
             return
         history, last = self._progress.history, self._progress.history[-1]
         write_history(self._run, history)
-        best = " (best so far)" if self._progress.best_epoch == last["epoch"] else ""
-        figures = "  ".join(f"{key} {_short(value)}" for key, value in last.items() if key not in ("epoch", "step"))
-        self._bar.write(f"epoch {last['epoch']:>3}  {figures}{best}")
+        period = self._task.period
+        best = " (best so far)" if self._progress.best_period == last[period] else ""
+        told = [key for key in self._task.told or last if key not in (period, "step")]
+        figures = "  ".join(f"{key} {_short(last[key])}" for key in told)
+        self._bar.write(f"{period} {last[period]:>3}  {figures}{self._left()}{best}")
         if self._board:
             for key, value in last.items():
                 self._board.add_scalar(key, value, last["step"])
 
+    def _left(self) -> str:
+        """The time to the end at the speed so far, in words."""
+        steps, done = self._task.steps, self._progress.step
+        seconds = self._progress.seconds / done * (steps - done)
+        return f"  {seconds / 60:.0f} min left" if seconds >= 60 else f"  {seconds:.0f} s left" if done < steps else ""
+
 
 def write_history(run: Path, history: list[dict[str, float]]) -> None:
-    """One row an epoch."""
+    """One row a period."""
     with replacing(run / FILE) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False)
 
