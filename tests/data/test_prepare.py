@@ -293,9 +293,7 @@ def test_the_demo(workdir: Path) -> None:
 
 @pytest.mark.shared
 def test_the_real_yonsei_set(workdir: Path, shared: Path) -> None:
-    data = config(
-        name="yonsei", module="yonsei", source=str(shared / "data" / "yonsei_160"), near_duplicate_bits=60
-    )
+    data = config(name="yonsei", module="yonsei", source=str(shared / "data" / "yonsei_160"), near_duplicate_bits=60)
     manifest = prepare(data)
     assert manifest.table["label"].value_counts().to_dict() == {0: 1081, 1: 960}
     assert manifest.header["unusable"] == 0

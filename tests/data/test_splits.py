@@ -4,7 +4,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dfd.data.manifest import SPLITS
 from dfd.data.splits import assign_folds, assign_splits, deal
 from dfd.errors import UserError
 

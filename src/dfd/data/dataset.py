@@ -134,6 +134,7 @@ class TrainingOrder(Sampler[list[Draw]]):
 
     @property
     def steps_per_epoch(self) -> int:
+        """Whole batches in a pass over the images."""
         return len(self.labels) // self.batch_size
 
     def __len__(self) -> int:

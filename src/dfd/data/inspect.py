@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from dfd.machine import available_cores, follow_parent
 from dfd.data.decode import UnusableImage, open_image, read_bytes, to_rgb
+from dfd.machine import available_cores, follow_parent
 
 HASH_SIZE = 16  # 16 x 16 = 256 bits
 MIN_CONTRAST = 2.0  # deviation of the grey values of 0..255, below which a picture counts as flat
