@@ -2,11 +2,12 @@
 
 from dfd.config import DataConfig
 from dfd.data.manifest import Manifest
-from dfd.data.prepare import manifest_folder, prepare
+from dfd.data.prepare import prepare
 from dfd.runtime import Runtime
 
 
 def prepared(config: DataConfig, runtime: Runtime) -> Manifest:
     """The manifest of `config`, on every rank."""
     manifest = runtime.on_main(lambda: prepare(config))
-    return manifest if manifest is not None else Manifest.load(manifest_folder(config))
+    folder = runtime.broadcast(manifest.folder if manifest else None)
+    return manifest if manifest is not None else Manifest.load(folder)

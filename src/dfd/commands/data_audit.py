@@ -22,7 +22,6 @@ from dfd.audit.reading import describe_all
 from dfd.commands.data import prepared
 from dfd.config import AuditConfig
 from dfd.data.manifest import Manifest
-from dfd.data.prepare import manifest_folder
 from dfd.data.splits import assign_folds, check_labels
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation import intervals
@@ -200,7 +199,8 @@ def _write(
 ) -> None:
     """Page and figures into the run's folder, scores and figures beside the manifest; print the table."""
     named = pd.concat([rows.table[["sha256"]], pd.Series(rows.fold, name="fold"), scores], axis=1)
-    kept = store.save(manifest_folder(config.data), named, figures)
+    assert manifest.folder is not None  # a prepared one
+    kept = store.save(manifest.folder, named, figures)
     write_audit_page(out / PAGE, figures, shlex.join(["dfd", *sys.argv[1:]]))
     write_text(out / store.FIGURES, store.to_json(figures))
     print_audit(Console(), figures)

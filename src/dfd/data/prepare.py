@@ -14,6 +14,7 @@ import pandas as pd
 from dfd import __version__
 from dfd.config import DataConfig
 from dfd.data.archive import unpack
+from dfd.data.combine import combine
 from dfd.data.duplicates import group_images
 from dfd.data.inspect import describe_all
 from dfd.data.manifest import COLUMNS, SPLITS, Manifest, fingerprint
@@ -30,7 +31,13 @@ UNUSABLE, DROPPED = "unusable.csv", "dropped.csv"
 
 
 def prepare(data: DataConfig, workers: int = -1, force: bool = False) -> Manifest:
-    """The manifest of a data set, made anew if its files or settings changed, or if `force`.
+    """The manifest of a data set, with the samples that `data.add` names; see `combine` and `prepare_own`."""
+    own = prepare_own(data, workers, force)
+    return combine(own, data) if data.add or data.own != "all" else own
+
+
+def prepare_own(data: DataConfig, workers: int = -1, force: bool = False) -> Manifest:
+    """The manifest of a data set's own images, made anew if its files or settings changed, or if `force`.
 
     Kept in <root>/prepared/<name>, with the files that could not be used in `unusable.csv` and usable ones that
     were left out in `dropped.csv`. Raises UserError if there is no data, or too little of a class.
@@ -102,7 +109,7 @@ def _unpacked(place: Path, data: DataConfig) -> Path:
 def _settings(data: DataConfig) -> dict[str, Any]:
     """The settings that decide what is in the manifest, given the files."""
     values = asdict(data) | {"fractions": [float(part) for part in data.fractions]}
-    return {key: value for key, value in values.items() if key not in ("source", "root")}
+    return {key: value for key, value in values.items() if key not in ("source", "root", "own", "add")}
 
 
 def _signature(raw: Raw, data: DataConfig) -> str:

@@ -39,7 +39,7 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def __call__(self, image: np.ndarray, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
-        """uint8 RGB [H, W, 3] to uint8 RGB [size, size, 3]; `offset` places the crop (0..1, vertical and horizontal)."""
+        """uint8 RGB [H, W, 3] to uint8 RGB [size, size, 3]; `offset` (0..1, down and to the right) places the crop."""
         if self.fit == "crop":
             return crop_at(pad_to(image, self.size), self.size, self.size, offset)
         if image.shape[:2] == (self.size, self.size):
@@ -49,6 +49,7 @@ class Preprocessing:
         return np.asarray(resized)
 
     def to_dict(self) -> dict[str, Any]:
+        """For YAML."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
@@ -61,6 +62,12 @@ class Preprocessing:
         if made.fit not in ("resize", "crop") or made.interpolation not in FILTERS or made.size < 1:
             raise UserError(f"preprocessing has an unknown value: {values}")
         return made
+
+
+def centre_square(image: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of an image [H, W, 3]."""
+    side = min(image.shape[:2])
+    return crop_at(image, side, side, (0.5, 0.5))
 
 
 def pad_to(image: np.ndarray, size: int) -> np.ndarray:
@@ -116,7 +123,7 @@ def _compose(config: AugmentConfig) -> Any:
     import cv2
 
     quality = (config.quality_low, config.quality_high)
-    shrink = (config.downscale_min, 0.95) if config.downscale_min < 0.95 else (config.downscale_min, config.downscale_min)
+    shrink = (config.downscale_min, max(config.downscale_min, 0.95))
     candidates = [
         A.HorizontalFlip(p=config.flip),
         # Not BORDER_REFLECT_101: with it, OpenCV 5 never returns from an image that is one pixel wide.

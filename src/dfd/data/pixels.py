@@ -1,0 +1,59 @@
+"""All images of some rows as one array of small squares, decoded once and kept on the disk.
+
+<root>/pixels/<data set>/<hash>.npy     uint8 RGB [N, side, side, 3], read memory-mapped
+
+The hash is over the images' contents, the side and the filter, so nothing in it is ever out of date.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dfd.data.dataset import Images, batches_of, loader
+from dfd.data.manifest import Manifest
+from dfd.data.transforms import Preprocessing, centre_square
+from dfd.errors import UserError
+from dfd.files import replacing
+from dfd.runtime import Runtime
+
+FILTER = "lanczos"
+BATCH = 64
+
+
+def pixels_of(
+    manifest: Manifest, rows: pd.DataFrame, side: int, data_root: Path, max_pixels: int, runtime: Runtime
+) -> np.ndarray:
+    """The middle square of each image, resized to `side`: uint8 [N, side, side, 3] in the order of `rows`.
+
+    One rank does it, the others wait. Raises UserError if an image can't be read any more.
+    """
+    key = json.dumps([list(rows["sha256"]), side, FILTER, 1])
+    path = data_root / "pixels" / manifest.name / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+    runtime.on_main(lambda: _make(path, manifest, rows, side, max_pixels, runtime.workers))
+    return np.load(path, mmap_mode="r")
+
+
+def _make(path: Path, manifest: Manifest, rows: pd.DataFrame, side: int, max_pixels: int, workers: int) -> None:
+    if path.is_file():
+        return
+    files = [manifest.file(one) for one in rows["path"]]
+    images = Images(files, _plain(side), max_pixels, change=centre_square)
+    batches = batches_of(range(len(files)), BATCH)
+    with replacing(path) as temporary, tqdm(total=len(files), desc="reading images", unit="img", disable=None) as bar:
+        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
+        for batch in loader(images, batches, min(workers, len(batches) - 1)):
+            for row, reason in batch.errors.items():
+                raise UserError(
+                    f"{files[row]}: {reason}; the files have changed since `dfd data prepare`: run it with force=true"
+                )
+            target[batch.rows.numpy()] = batch.inputs.permute(0, 2, 3, 1).numpy()
+            bar.update(len(batch.rows))
+        target.flush()
+
+
+def _plain(side: int) -> Preprocessing:
+    return Preprocessing(side, "resize", FILTER, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

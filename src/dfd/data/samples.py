@@ -1,0 +1,140 @@
+"""A folder of generated images as a data set of its own: fakes of one source, with a manifest.
+
+<folder>/images/000000.png …
+        /manifest.parquet, manifest.json      written last: a folder without them holds no data set
+"""
+
+import errno
+import io
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from dfd import __version__
+from dfd.data.duplicates import group_images
+from dfd.data.inspect import describe_all
+from dfd.data.manifest import COLUMNS, HEADER, SPLITS, Manifest, fingerprint
+from dfd.data.sources.base import FAKE
+from dfd.data.splits import deal
+from dfd.errors import UserError
+
+IMAGES = "images"
+MARK = "gan:"  # how `data.add` names the samples of a run
+NEAR_BITS = 32  # as data.near_duplicate_bits: samples this alike stay in one split
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form that samples are saved in: file format, JPEG quality, and side in pixels (None: as they are)."""
+
+    format: str = "png"
+    quality: int = 95
+    side: int | None = None
+
+    def encode(self, pixels: np.ndarray) -> bytes:
+        """The file's content for an image uint8 RGB [H, W, 3]."""
+        image = Image.fromarray(pixels)
+        if self.side is not None and image.size != (self.side, self.side):
+            image = image.resize((self.side, self.side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, self.format, **({"quality": self.quality} if self.format == "jpeg" else {}))
+        return buffer.getvalue()
+
+
+def write_samples(
+    folder: Path,
+    parts: Iterable[np.ndarray],
+    form: Form,
+    *,
+    name: str,
+    fractions: Sequence[float],
+    seed: int,
+    about: dict[str, Any],
+    workers: int = -1,
+) -> Manifest:
+    """Save images, which come in parts uint8 [b, H, W, 3], and their manifest; `name` becomes their source.
+
+    `fractions` are the shares of train, val and test; `about` goes into the header. If the disk is full the images
+    written so far are removed again, since the same ones can be made at any time: raises UserError.
+    """
+    _check_fractions(fractions)
+    try:
+        _write_images(folder / IMAGES, parts, form)
+        manifest = _manifest(folder, name, fractions, seed, about, workers)
+        manifest.save(folder)
+    except OSError as error:
+        shutil.rmtree(folder / IMAGES, ignore_errors=True)
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{folder}: {error.strerror} while the samples were written; they are removed again. Make room, or lower n"
+        ) from None
+    return manifest
+
+
+def load_samples(named: str) -> Manifest:
+    """The manifest that an entry of `data.add` names. Raises UserError if there is none, or its images are gone."""
+    if not named.startswith(MARK):
+        raise UserError(f"data.add={named}: accepted is {MARK}RUN, with a run of `dfd gan generate` or `dfd gan train`")
+    run = Path(named.removeprefix(MARK))
+    folder = next((place for place in (run, run / "samples") if (place / HEADER).is_file()), None)
+    if folder is None:
+        raise UserError(
+            f"data.add={named}: there are no samples in {run}; accepted is a run of `dfd gan generate` or "
+            "`dfd gan train`"
+        )
+    manifest = Manifest.load(folder)
+    gone = [path for path in manifest.table["path"] if not (folder / path).is_file()]
+    if gone:
+        raise UserError(f"data.add={named}: {len(gone):,} of its images are gone, such as {folder / gone[0]}")
+    return replace(manifest, header={**manifest.header, "root": str(folder.resolve())})  # the folder may have moved
+
+
+def _write_images(folder: Path, parts: Iterable[np.ndarray], form: Form) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix, number = {"png": "png", "jpeg": "jpg"}[form.format], 0
+    for part in parts:
+        for pixels in part:
+            (folder / f"{number:06}.{suffix}").write_bytes(form.encode(pixels))
+            number += 1
+
+
+def _manifest(
+    folder: Path, name: str, fractions: Sequence[float], seed: int, about: dict[str, Any], workers: int
+) -> Manifest:
+    paths = sorted((folder / IMAGES).iterdir())
+    records = describe_all(paths, max_pixels=2**31, workers=workers)
+    table = pd.DataFrame(map(asdict, records)).drop(columns="error")
+    table["path"] = [f"{IMAGES}/{path.name}" for path in paths]
+    table["label"], table["source"] = np.int8(FAKE), name
+    table["group"], duplicates = group_images(table, NEAR_BITS)
+    table["split"] = np.array(SPLITS, dtype=object)[deal(table, fractions, seed)]
+    table = table[list(COLUMNS)]
+    header = {
+        "name": name,
+        "module": "gan",
+        "root": str(folder.resolve()),
+        "fingerprint": fingerprint(table),
+        "images": len(table),
+        "unusable": 0,
+        "dropped": 0,
+        "duplicates": duplicates,
+        "notes": [],
+        "about": about,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+    }
+    return Manifest(table, header, folder)
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or not np.isclose(sum(fractions), 1, atol=1e-6):
+        raise UserError(f"fractions={list(fractions)} is not three shares (train, val, test) that add up to 1")

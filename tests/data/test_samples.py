@@ -1,0 +1,170 @@
+"""Generated images as a data set: what is written, what is kept together, and what happens when the disk is full."""
+
+import errno
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dfd.config import DataConfig
+from dfd.data import samples
+from dfd.data.combine import combine
+from dfd.data.decode import read_image
+from dfd.data.prepare import prepare
+from dfd.data.samples import Form, load_samples, write_samples
+from dfd.errors import UserError
+from tests.factories import pixels, two_class_folder
+
+FRACTIONS = [0.6, 0.2, 0.2]
+
+
+def parts(n: int, size: int = 32, seed: int = 0) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    images = np.stack([pixels(rng, True, size) for _ in range(n)])
+    yield images[: n // 2]
+    yield images[n // 2 :]
+
+
+def written(folder: Path, n: int = 20, form: Form | None = None, **settings: object) -> samples.Manifest:
+    values = {"name": "gan-x", "fractions": FRACTIONS, "seed": 0, "about": {"seed": 3}, **settings}
+    return write_samples(folder, parts(n), form or Form(), **values)
+
+
+def test_all_images_are_fakes_of_one_source_in_the_shares_asked_for(tmp_path: Path) -> None:
+    manifest = written(tmp_path)
+    table = manifest.table
+    assert list(table["split"].value_counts()[["train", "val", "test"]]) == [12, 4, 4]
+    assert set(table["source"]) == {"gan-x"}
+    assert set(table["label"]) == {1}
+    assert manifest.header["about"] == {"seed": 3}
+    assert load_samples(f"gan:{tmp_path}").fingerprint == manifest.fingerprint
+
+
+def test_png_files_hold_the_very_pixels(tmp_path: Path) -> None:
+    manifest = written(tmp_path)
+    found = [read_image(manifest.file(path), 10**6) for path in manifest.table["path"]]
+    assert np.array_equal(np.stack(found), np.concatenate(list(parts(20))))
+
+
+def test_the_form_is_as_asked_for(tmp_path: Path) -> None:
+    manifest = written(tmp_path, form=Form("jpeg", quality=50, side=48))
+    assert set(manifest.table["format"]) == {"JPEG"}
+    assert set(manifest.table["width"]) == {48}
+    image = np.concatenate(list(parts(20)))[0]
+    same = io.BytesIO()
+    Image.fromarray(image).resize((48, 48), Image.Resampling.LANCZOS).save(same, "jpeg", quality=50)
+    assert manifest.file(manifest.table["path"][0]).read_bytes() == same.getvalue()
+
+
+def test_samples_that_look_alike_are_in_one_split(tmp_path: Path) -> None:
+    """A collapsed generator gives the same image again and again."""
+    few = np.concatenate(list(parts(4)))
+    again = few.repeat(6, axis=0)
+    again[:, 0, 0] ^= np.arange(len(again), dtype=np.uint8)[:, None]  # files that differ, pictures that don't
+    table = write_samples(tmp_path, [again], Form(), name="x", fractions=FRACTIONS, seed=0, about={}).table
+    assert table["group"].nunique() == 4
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if self.name == "000007.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left on device while the samples were written; they are removed"):
+        written(tmp_path)
+    assert not list(tmp_path.rglob("*.png"))
+    with pytest.raises(UserError, match="there are no samples"):
+        load_samples(f"gan:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("outputs/x", "accepted is gan:RUN"),
+        ("gan:nowhere", "there are no samples in nowhere"),
+    ],
+)
+def test_what_names_no_samples_is_told(workdir: Path, named: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_samples(named)
+
+
+def test_samples_whose_images_are_gone_are_told(tmp_path: Path) -> None:
+    manifest = written(tmp_path)
+    manifest.file(manifest.table["path"][3]).unlink()
+    with pytest.raises(UserError, match="1 of its images are gone"):
+        load_samples(f"gan:{tmp_path}")
+
+
+def test_a_folder_that_was_moved_still_works(tmp_path: Path) -> None:
+    written(tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    manifest = load_samples(f"gan:{tmp_path / 'new'}")
+    assert all(manifest.file(path).is_file() for path in manifest.table["path"])
+
+
+def test_shares_that_are_none_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"fractions=\[0.5, 0.2, 0.2\]"):
+        written(tmp_path, fractions=[0.5, 0.2, 0.2])
+
+
+# Together with a data set
+
+
+def both(workdir: Path, **settings: object) -> tuple[DataConfig, pd.DataFrame]:
+    if not (workdir / "raw").exists():
+        two_class_folder(workdir / "raw", each=20)
+        written(workdir / "run")
+    data = DataConfig(name="own", source="raw", add=["gan:run"], **settings)
+    return data, prepare(data, workers=0).table
+
+
+def test_samples_join_a_data_set_in_the_splits_they_have(workdir: Path) -> None:
+    data, table = both(workdir)
+    own, gan = prepare(DataConfig(name="own", source="raw")).table, load_samples("gan:run").table
+    assert len(table) == len(own) + len(gan)
+    splits = pd.concat([own, gan]).set_index("sha256")["split"]
+    assert (table.set_index("sha256")["split"] == splits[table["sha256"]].to_numpy()).all()
+    assert table["group"].nunique() == own["group"].nunique() + gan["group"].nunique()
+    manifest = prepare(data)
+    assert manifest.name == "own+gan-x"
+    assert all(manifest.file(path).is_file() for path in manifest.table["path"])
+    assert manifest.fingerprint != prepare(DataConfig(name="own", source="raw")).fingerprint
+
+
+def test_own_real_leaves_the_samples_as_the_only_fakes(workdir: Path) -> None:
+    _, table = both(workdir, own="real")
+    assert set(table.loc[table["label"] == 1, "source"]) == {"gan-x"}
+    assert (table["label"] == 0).sum() == 20
+
+
+def test_own_real_without_samples_is_told(workdir: Path) -> None:
+    two_class_folder(workdir / "raw", each=20)
+    with pytest.raises(UserError, match=r"with data.own=real the fakes come from data.add=\[gan:RUN\]"):
+        prepare(DataConfig(name="own", source="raw", own="real"))
+
+
+def test_the_combined_manifest_is_written_once(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = both(workdir)
+    own = prepare(DataConfig(name="own", source="raw"))
+    file = workdir / "data" / "prepared" / "own+gan-x" / "manifest.parquet"
+    before = file.stat().st_mtime_ns
+    combine(own, data)
+    assert file.stat().st_mtime_ns == before
+
+
+def test_an_own_data_set_is_not_prepared_again_for_being_added_to(workdir: Path) -> None:
+    both(workdir)
+    file = workdir / "data" / "prepared" / "own" / "manifest.parquet"
+    before = file.stat().st_mtime_ns
+    both(workdir, own="real")
+    assert file.stat().st_mtime_ns == before
