@@ -118,3 +118,12 @@ def test_a_damaged_run_is_named_and_the_others_are_read(
     found = read_runs([bad, good])
     assert [result.folder for result in found.results] == [good]
     assert list(found.damaged) == [bad / "metrics.json"] and reason in found.damaged[bad / "metrics.json"]
+
+
+def test_distances_between_images_are_no_results_and_no_damage(tmp_path: Path) -> None:
+    good = write_run(tmp_path / "train" / "a" / "1", scores(1.0, 0), "a")
+    other = tmp_path / "eval" / "b" / "1"
+    other.mkdir(parents=True)
+    (other / "metrics.json").write_text('{"kind": "fid", "fd": {"value": 1.0}}')
+    found = read_runs([good, other])
+    assert [result.folder for result in found.results] == [good] and not found.damaged

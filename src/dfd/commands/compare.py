@@ -15,7 +15,7 @@ from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation import leaderboard, matrix
 from dfd.evaluation.leaderboard import leaderboards
 from dfd.evaluation.matrix import cross_matrix
-from dfd.evaluation.runs import METRICS, Found, find_runs, read_runs
+from dfd.evaluation.runs import METRICS, Found, find_runs, is_of_images, read_runs
 from dfd.files import write_text
 from dfd.report.compare_page import CompareContext, write_compare_page
 from dfd.report.compare_table import print_leaderboard, print_matrix
@@ -59,7 +59,7 @@ def compare_runs(runs: Sequence[Path], settings: CompareConfig, out: Path | None
 
 def after_multirun(runs: Sequence[Path]) -> int:
     """Compare the finished ones among the runs of one call, with those they were made from; nothing for one alone."""
-    finished = [run for run in runs if (run / METRICS).is_file()]
+    finished = [run for run in runs if (run / METRICS).is_file() and not is_of_images(run / METRICS)]
     made_from = dict.fromkeys(member for run in finished for member in _members(run) if (member / METRICS).is_file())
     if len(finished) < 2:
         return EXIT_OK

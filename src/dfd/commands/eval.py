@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from dfd.commands import robustness
+from dfd.commands import fid, robustness
 from dfd.commands.data import prepared
 from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvalConfig
@@ -16,7 +16,9 @@ from dfd.runtime import Runtime, start
 
 
 def run(config: EvalConfig, out: Path) -> int:
-    """Measure the bundle on one split. Returns EXIT_PARTIAL if some images could not be read."""
+    """Measure the bundle on one split, or compare images (`fid`). EXIT_PARTIAL if some could not be read."""
+    if config.fid:
+        return fid.run(config, out)
     folder = find(config.bundle)
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)

@@ -25,6 +25,7 @@ OOF = "oof"  # in place of a split's name: every row scored by a model that has 
 OOF_PREFIX = "oof_"  # of the files of a second result, beside those of the test split
 OOF_FEATURES = "oof_features.npy"
 PREFIXES = ("", OOF_PREFIX)
+OF_IMAGES = "fid"  # `kind` in the metrics.json of distances between images
 NEEDED = ("data", "fingerprint", "split", "bundle", "threshold", "overall", "by_source", "n")
 COLUMNS = ("path", "label", "group", "sha256", "logit", "prob", "threshold", "error")
 OPTIONAL = ("sha256", "threshold")
@@ -79,6 +80,15 @@ def find_runs(inputs: Sequence[Path]) -> list[Path]:
     return sorted(found.values())
 
 
+def is_of_images(file: Path) -> bool:
+    """True for what `dfd eval fid=…` wrote: no detector was measured, so there is nothing to compare."""
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(metrics, dict) and metrics.get("kind") == OF_IMAGES
+
+
 def read_runs(folders: Sequence[Path]) -> Found:
     """Read the results in these folders; one that is damaged is named and left out.
 
@@ -89,7 +99,7 @@ def read_runs(folders: Sequence[Path]) -> Found:
     for folder in folders:
         for prefix in PREFIXES:
             file = folder / f"{prefix}{METRICS}"
-            if not file.is_file():
+            if not file.is_file() or is_of_images(file):
                 continue
             try:
                 result = _read(folder, prefix)

@@ -18,17 +18,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
+from dfd.data.transforms import Preprocessing
 from dfd.errors import UserError
 from dfd.files import replacing, write_text
-from dfd.inference.forward import compute, in_precision
-from dfd.models.detector import Detector
+from dfd.inference.forward import Network, compute, in_precision
+from dfd.models.detector import Backbone
 from dfd.runtime import Runtime
 
 try:
@@ -40,6 +42,17 @@ FEATURES, ROWS, ABOUT = "features.npy", "rows.parquet", "about.json"
 ROWS_AT_ONCE = 16_384  # images whose features are in memory at once
 
 Change = Callable[[np.ndarray], np.ndarray]
+
+
+class Featured(Network, Protocol):
+    """A network with features: a detector, or an extractor. `backbone` is the part that they come from."""
+
+    backbone: Backbone
+    preprocessing: Preprocessing
+    width: int
+
+    def features(self, images: torch.Tensor, /) -> torch.Tensor:
+        """Features [N, width] of preprocessed images [N, 3, H, W]."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class Cached:
 
 
 def features_of(
-    detector: Detector,
+    detector: Featured,
     manifest: Manifest,
     data_root: Path,
     max_pixels: int,
@@ -104,7 +117,7 @@ def features_of(
     return Cached(folder, computed, np.load(folder / FEATURES, mmap_mode="r"), pd.read_parquet(folder / ROWS))
 
 
-def digest_of(detector: Detector) -> str:
+def digest_of(detector: Featured) -> str:
     """Names the backbone by its weights; the head has no part in the features."""
     digest = hashlib.sha256(type(detector.backbone).__name__.encode())
     for key, value in sorted(detector.backbone.state_dict().items()):
@@ -128,7 +141,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _compute(
     folder: Path,
-    detector: Detector,
+    detector: Featured,
     images: Images,
     sha256: pd.Series,
     batch_size: int,

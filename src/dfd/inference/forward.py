@@ -1,6 +1,7 @@
 """Run a detector over rows and give numbers back, row by row. The only place where a network is applied."""
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +13,16 @@ from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 
 Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Network(Protocol):
+    """What is applied: a detector, or an extractor of features."""
+
+    cpu_bf16: bool
+
+    def eval(self) -> Any:
+        """Switch to evaluation mode."""
+
 
 MIN_BATCHES_FOR_WORKERS = 2  # below that, starting processes takes longer than decoding
 
@@ -32,7 +43,7 @@ def logits_of(
     return _compute(in_precision(detector, function, runtime), stream, (), runtime, label, range(total))
 
 
-def in_precision(detector: Detector, function: Function, runtime: Runtime) -> Function:
+def in_precision(detector: Network, function: Function, runtime: Runtime) -> Function:
     """A function of the detector in evaluation mode and in the detector's precision."""
     detector.eval()
 
