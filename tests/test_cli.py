@@ -131,6 +131,16 @@ def test_eval_takes_the_bundles_data_unless_told(recorder: Recorder) -> None:
     assert recorder.configs[1].data.name == "demo"
 
 
+def test_the_fid_flag_gives_way_to_a_choice_that_is_spelled_out(recorder: Recorder) -> None:
+    for words in (["--fid"], ["--fid", "fid.n=5000"], ["--fid", "--fid"], ["fid=bundle", "--fid"], []):
+        assert main(["eval", *words]) == 0
+    assert main(["eval", "-m", "--fid", "fid=bundle,efficientnet_lite0"]) == 0
+    fids = [config.fid for config in recorder.configs]
+    assert [fid.name for fid in fids[5:]] == ["bundle", "efficientnet_lite0"]
+    assert [fid and fid.name for fid in fids[:5]] == ["inception", "inception", "inception", "bundle", None]
+    assert (fids[0].backbone, fids[0].n, fids[1].n) == ("inception", None, 5000)
+
+
 def test_config_dir_adds_choices(recorder: Recorder, workdir: Path) -> None:
     folder = workdir / "my 'own' settings"
     (folder / "model").mkdir(parents=True)
@@ -230,6 +240,7 @@ def test_a_mistake_gets_one_message_and_exit_code_2(
         (["train", "-m", "model=resnet50,vgg61"], ["model=vgg61 ", "Did you mean model=vgg16?"]),
         (["train", "--", "x.jpg"], ["'x.jpg' is not a setting"]),
         (["eval", "data.source=x"], ["data.source=x needs a choice of data", "demo"]),
+        (["eval", "fid.n=5"], ["fid.n=5 needs a choice of fid", "inception"]),
         (["predict", "x=1"], ["'x=1' is neither a setting nor a file"]),
         (["predict", "inputs=[a.jpg]", "b.jpg"], ["not both"]),
     ],
@@ -379,6 +390,7 @@ def test_help_tells_mistakes_too(capsys: pytest.CaptureFixture[str]) -> None:
         ("dfd data ", ["prepare", "audit"]),
         ("dfd --v", ["--version"]),
         ("dfd train --m", ["--multirun"]),
+        ("dfd eval --f", ["--fid"]),
         ("dfd train see", ["seed="]),
         ("dfd train runt", ["runtime=", "runtime."]),
         ("dfd train trainer.ep", ["trainer.epochs="]),

@@ -3,6 +3,7 @@
 Imports neither torch nor, before a command needs it, Hydra: `dfd --help` answers at once.
 """
 
+import errno
 import os
 import shlex
 import signal
@@ -22,6 +23,7 @@ from dfd.front.pipeline import pipeline_of, run_pipeline
 from dfd.front.ranks import is_secondary_rank
 from dfd.front.settings import nearest
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 EXIT_CLOSED_PIPE = 141  # what a shell reports of a program that ended because nobody read its output
 
 
@@ -86,6 +88,9 @@ def _run_command(command: Command, arguments: list[str]) -> int:
             return _complain(f"dfd {command.name}{rank}", str(error))
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             return EXIT_CLOSED_PIPE
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = f": {error.filename}" if error.filename else ""
+            return _complain(f"dfd {command.name}", f"{error.strerror}{place}; make room, and run it again")
         traceback.print_exception(error)
         return EXIT_BUG
 

@@ -306,8 +306,14 @@ class GanConfig:
     )
     ema_rampup: float = setting(0.05, "the half-life is at most this share of the images shown so far", low=0)
     tick_kimg: float = setting(20, "thousands of images between measurements, sample pictures and log lines", low=0.001)
+    patience: int = setting(
+        0, "stop after this many ticks without a smaller distance to the real images; 0: never", low=0
+    )
     checkpoint_seconds: float = setting(120.0, "also write a checkpoint within a tick after this long", low=0)
     compile: bool = setting(False, "compile the networks with torch.compile")
+    cpu_bf16: bool = setting(
+        True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this size)"
+    )
     tensorboard: bool = setting(False, "also log for TensorBoard (needs the extra 'tensorboard')")
 
 
@@ -346,7 +352,7 @@ class FidConfig:
     fake: str | None = setting(None, "folder of generated images; default: fresh samples of the GAN")
     run: str | None = setting(None, "run of `dfd gan train`; default: the newest one under outputs/")
     split: str = setting("train", "which of the data set's real images", choices=("train", "val", "test", "all"))
-    n: int | None = setting(None, "samples; default: as many as there are real images, but 1,000 to 50,000", low=2)
+    n: int | None = setting(None, "samples; default: as many as there are real images, but 1,000 to 50,000; of a folder: all", low=2)
     trunc: float = setting(1.0, "truncation of the samples", low=0, high=1)
     resolution: int | None = setting(
         None,
@@ -357,7 +363,6 @@ class FidConfig:
     filter: str = setting("lanczos", "resize filter for that", choices=("bilinear", "bicubic", "lanczos"))
     subsets: int = setting(100, "subsets of the KID", low=2)
     subset_size: int = setting(1000, "images in a subset of the KID; fewer where there are fewer", low=2)
-    resamples: int = setting(50, "bootstrap resamples of the FD", low=10)
     seed: int = setting(0, "seed of samples, halves, subsets and resamples", low=0)
     batch_size: int = setting(32, "images a forward pass", low=1)
 
@@ -529,7 +534,7 @@ class GanGenerateConfig:
     format: str = setting("png", "file format", choices=("png", "jpeg"))
     quality: int = setting(95, "JPEG quality", low=1, high=100)
     fractions: list[float] = setting([0.7, 0.15, 0.15], "shares of train, val and test", low=0, high=1)
-    batch_size: int = setting(32, "images a forward pass", low=1)
+    workers: int = setting(-1, "processes that read the images back for the manifest; -1: one a core", low=-1, high=256)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 

@@ -111,6 +111,16 @@ class Runtime:
         """Until all ranks are here."""
         self.accelerator.wait_for_everyone()
 
+    def average(self, tensors: list[torch.Tensor]) -> None:
+        """Replace tensors of one type by their means over all ranks, in place, in one transfer."""
+        if self.world > 1 and tensors:
+            flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+            torch.distributed.all_reduce(flat)
+            for tensor, mean in zip(
+                tensors, (flat / self.world).split([each.numel() for each in tensors]), strict=True
+            ):
+                tensor.copy_(mean.view_as(tensor))
+
     def share_buffers(self, module: nn.Module) -> None:
         """Give all ranks the main rank's buffers: each rank's norms have seen other images."""
         if self.world > 1:

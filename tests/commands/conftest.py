@@ -71,6 +71,37 @@ def crossed(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Cross
     return Crossed(folder, trained.images, (newest_run(folder), newest_run(folder, name="other")))
 
 
+GAN = (
+    "gan.resolution=32",
+    "gan.latent=16",
+    "gan.channel_base=256",
+    "gan.channel_max=8",
+    "gan.batch_size=8",
+    "gan.kimg=0.032",
+    "gan.tick_kimg=0.016",
+    "fid.n=32",
+    "runtime.device=cpu",
+    "runtime.workers=0",
+    "evaluation.resamples=100",
+)
+
+
+def gan_arguments(images: Path, *more: str) -> list[str]:
+    """`dfd gan train` arguments that end within seconds."""
+    data = ["data=folder", "data.name=tiny", f"data.source={images}"]
+    return ["gan", "train", *data, *GAN, "name=tiny", *more]
+
+
+@pytest.fixture(scope="session")
+def gan(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("gan")
+    images = two_class_folder(folder / "images", each=48)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(gan_arguments(images)) == 0
+    return Trained(folder, images, newest_run(folder, "gan-train"))
+
+
 def newest_run(folder: Path, command: str = "train", name: str = "tiny") -> Path:
     return sorted((folder / "outputs" / command / name).iterdir())[-1]
 

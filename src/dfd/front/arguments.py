@@ -70,6 +70,7 @@ def parse(command: Command, arguments: list[str]) -> Request:
         raise UserError(f"{after[0]!r} is not a setting")
     overrides = [word for word in words if _is_override(command, word, options.config_dir)]
     bare = set(words) - set(overrides)
+    overrides = [part for word in overrides for part in _spelled_out(word)]
     request = Request(
         command=command,
         overrides=[*options.flags, *overrides, *_search_path(options.config_dir)],
@@ -119,6 +120,22 @@ def _is_override(command: Command, word: str, config_dir: Path | None) -> bool:
     raise UserError(
         f"{word!r} is not a setting, which is written key=value." + (f" Did you mean {found}?" if found else "")
     )
+
+
+def _spelled_out(word: str) -> list[str]:
+    """`data=[NAME,gan:RUN]`, a data set with generated fakes added, as the two settings that it stands for."""
+    key, _, value = word.partition("=")
+    if key != "data" or not (value.startswith("[") and value.endswith("]")):
+        return [word]
+    parts = [part.strip().strip("'\"") for part in value[1:-1].split(",")]
+    added = [part for part in parts if part.startswith("gan:")]
+    named = [part for part in parts if part not in added]
+    if len(named) != 1 or not named[0]:
+        raise UserError(
+            f"{word}: accepted is one data set and any number of GANs, as in data=[real140k,gan:RUN]; "
+            "to run a command on several data sets, data=NAME,NAME with -m"
+        )
+    return [f"data={named[0]}", *([f"data.add=[{','.join(map(quoted, added))}]"] if added else [])]
 
 
 def _search_path(config_dir: Path | None) -> list[str]:

@@ -47,6 +47,7 @@ COMMANDS = (
             "dfd train model=efficientnet_b4 data=real140k trainer.epochs=5",
             "dfd train -m model=resnet50,densenet121 seed=0,1",
             "dfd train -m model=resnet50,efficientnet_b0 data=yonsei cv.folds=5",
+            "dfd train data=[real140k,gan:RUN]",
             "dfd train resume=true",
         ),
         compared=True,
@@ -61,7 +62,10 @@ COMMANDS = (
             "dfd eval data=real140k",
             "dfd eval -m bundle=RUN,RUN data=yonsei,real140k",
             "dfd eval robustness=web",
+            "dfd eval --fid",
+            "dfd eval fid=efficientnet_lite0 fid.real=FOLDER fid.fake=FOLDER",
         ),
+        flags={"--fid": "fid=inception"},
         compared=True,
     ),
     Command(
@@ -98,6 +102,35 @@ COMMANDS = (
             "dfd data audit data=yonsei",
             "dfd data audit data=real140k bundle=RUN",
         ),
+    ),
+    Command(
+        "gan train",
+        config.GanTrainConfig,
+        (
+            "dfd gan train data=real140k",
+            "dfd gan train data=real140k gan=base gan.resolution=128 gan.kimg=2000",
+            "dfd gan train -m data=real140k gan.resolution=32,64",
+            "dfd gan train resume=true",
+        ),
+        resumable=True,
+    ),
+    Command(
+        "gan generate",
+        config.GanGenerateConfig,
+        (
+            "dfd gan generate n=5000",
+            "dfd gan generate run=RUN n=5000 seed=0 trunc=0.7",
+            "dfd train data=[real140k,gan:RUN]",
+        ),
+    ),
+    Command(
+        "gan project",
+        config.GanProjectConfig,
+        (
+            "dfd gan project photo.jpg",
+            "dfd gan project photos/ run=RUN space=w",
+        ),
+        paths="inputs",
     ),
     Command(
         "predict",

@@ -146,8 +146,9 @@ class ToRGB(nn.Module):
         return (self.style(w)[:, None, :] * (self.weight * self.scale)).transpose(1, 2)
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """`weight` as `coefficients` gives it."""
+        """`weight` as `coefficients` gives it. In fp32: colours rounded otherwise than photographs' would tell."""
         n, c, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, c)  # no copy: channels are last
-        colours = full(pixels @ weight.to(x.dtype)) + self.bias
+        with torch.autocast(x.device.type, enabled=False):
+            colours = full(pixels) @ full(weight) + self.bias
         return colours.view(n, height, width, 3).permute(0, 3, 1, 2)

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from dfd.config import ModelConfig
+from dfd.data.pixels import FILTER
 from dfd.data.transforms import FILTERS, Preprocessing
 from dfd.errors import UserError
+from dfd.gan.discriminator import DiscriminatorShape, Trunk
 
-Backbone = Any  # a timm model: an nn.Module with attributes that nn.Module does not declare
+Backbone = Any  # a timm model, or a GAN's discriminator: an nn.Module with attributes that nn.Module does not declare
 
 
 class Detector(nn.Module):
@@ -95,7 +97,9 @@ def assemble(config: ModelConfig, backbone: Backbone, preprocessing: Preprocessi
 
 
 def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:
-    """timm's model without its classifier."""
+    """timm's model without its classifier, or the trunk of a GAN's discriminator."""
+    if DiscriminatorShape.is_name(config.backbone):
+        return Trunk(DiscriminatorShape.parse(config.backbone))
     options: dict[str, Any] = {"drop_path_rate": config.drop_path} if config.drop_path > 0 else {}
     _check_known(config.backbone)
     try:
@@ -110,6 +114,8 @@ def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:
 
 def preprocessing_of(config: ModelConfig) -> Preprocessing:
     """The backbone's own preprocessing, with the user's settings over it."""
+    if DiscriminatorShape.is_name(config.backbone):
+        return _as_in_training(config.backbone)
     _check_known(config.backbone)
     own: Any = timm.models.get_pretrained_cfg(config.backbone)
     interpolation = config.interpolation or own.interpolation
@@ -124,8 +130,17 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
     )
 
 
+def _as_in_training(name: str) -> Preprocessing:
+    """What a discriminator saw while the GAN was trained: pixels in -1..1, see `data.pixels`."""
+    return Preprocessing(DiscriminatorShape.parse(name).resolution, "resize", FILTER, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
 def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:
     """Let a backbone with a fixed input size take another; convolutional ones take any."""
+    if isinstance(backbone, Trunk):
+        if size != backbone.shape.resolution:
+            raise UserError(f"model.input_size={size}: {config.name} takes only {backbone.shape.resolution}")
+        return
     native = backbone.pretrained_cfg["input_size"][1]
     if size == native or not backbone.pretrained_cfg.get("fixed_input_size"):
         return

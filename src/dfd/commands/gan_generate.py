@@ -1,0 +1,43 @@
+"""dfd gan generate: a generator in; a folder of images with a manifest out."""
+
+from pathlib import Path
+
+from dfd.config import GanGenerateConfig
+from dfd.data.manifest import TABLE
+from dfd.data.samples import IMAGES, MARK, Form, write_samples
+from dfd.errors import EXIT_OK
+from dfd.gan import storage
+from dfd.gan.sampling import draw
+from dfd.runtime import start
+
+
+def run(config: GanGenerateConfig, out: Path) -> int:
+    """Draw the images, save them, and say where they are."""
+    run = storage.find(config.run)
+    saved = storage.load(run)
+    runtime = start(config.runtime, cpu_bf16=False)
+    print(f"generator    {run}{'' if config.run else ' (the newest)'}: {saved.name}, {saved.resolution} pixels")
+    parts = draw(runtime.place(saved.generator), config.n, config.seed, config.trunc, runtime.device)
+    manifest = write_samples(
+        out,
+        parts,
+        Form(config.format, config.quality, config.side),
+        name=f"gan-{saved.name}",
+        fractions=config.fractions,
+        seed=config.seed,
+        about={
+            "generator": saved.name,
+            "weights_sha256": saved.sha256,
+            "trained_on": saved.fingerprint,
+            "seed": config.seed,
+            "trunc": config.trunc,
+            "kimg": saved.training.get("best_kimg"),
+        },
+        workers=config.workers,
+    )
+    counts = manifest.table["split"].value_counts()
+    print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
+    if repeated := manifest.header["duplicates"]["near"]:
+        print(f"             {repeated:,} nearly repeat another one; such images are in one split")
+    print(f"manifest     {out / TABLE}\nuse          dfd train data=[{saved.data['name']},{MARK}{out}]")
+    return EXIT_OK

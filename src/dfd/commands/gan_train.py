@@ -1,0 +1,188 @@
+"""dfd gan train: real images in; a generator, its samples, and its discriminator as a bundle out."""
+
+import shlex
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dfd.commands import gan_detector
+from dfd.commands.data import prepared
+from dfd.config import GanTrainConfig, RuntimeConfig
+from dfd.data.manifest import SPLITS, Manifest
+from dfd.data.pixels import pixels_of
+from dfd.data.samples import Form, write_samples
+from dfd.errors import UserError
+from dfd.gan import storage
+from dfd.gan.sampling import draw
+from dfd.inference.extractors import extractor_of
+from dfd.report.gan_page import GanContext, write_gan_page
+from dfd.runtime import Runtime, seed_from, start
+from dfd.training import checkpoint
+from dfd.training.gan_task import GanTask, Measure, generator_shape
+from dfd.training.gan_watch import FOLDER, Watch
+from dfd.training.loop import Progress, fit
+
+MIN_REALS = 16  # in the train split
+SAMPLES, PAGE = "samples", "training.html"
+
+
+def run(config: GanTrainConfig, out: Path) -> int:
+    """Train, keep the best generator, draw samples, make the discriminator a detector. `out` is the run's folder."""
+    generator_shape(config.gan)  # a resolution that can't be made is told before anything is read
+    runtime = _start(config.runtime, config.gan.cpu_bf16)
+    out = runtime.broadcast(out)
+    runtime.on_main(lambda: checkpoint.begin(out, config.resume))
+    manifest = prepared(config.data, runtime)
+    reals, small = _reals(manifest, config.gan.resolution)
+    pixels = pixels_of(manifest, reals, config.gan.resolution, Path(config.data.root), config.data.max_pixels, runtime)
+    config = replace(config, fid=replace(config.fid, n=config.fid.n or max(1000, len(reals))))
+    watch, label = _watch(config, pixels, runtime, out)
+    torch.manual_seed(config.seed)  # the networks' first weights
+    task = GanTask(config, pixels, manifest.fingerprint, watch, runtime)
+    if runtime.is_main:
+        _announce(config, manifest, len(reals), small, label, task, runtime, out)
+    progress = fit(task, config.gan, runtime, out, config.seed)
+    runtime.wait()  # the main rank may still be writing
+    task.load_weights(checkpoint.load_best(out))
+    training = _training(config, progress, task, label, runtime)
+    saved = storage.Saved(config.name, task.average, asdict(config.data), manifest.fingerprint, training)
+    runtime.on_main(lambda: _keep(saved, manifest, config, runtime, out))
+    if runtime.is_main:
+        write_gan_page(out / PAGE, _page(config, progress, label, manifest, training, out))
+    code = gan_detector.run(config, task.discriminator, training, runtime, out)
+    if runtime.is_main:
+        checkpoint.remove(out)
+    return code
+
+
+def _start(config: RuntimeConfig, cpu_bf16: bool) -> Runtime:
+    """The GAN has no loss scaling: on a GPU without bf16 it trains in fp32."""
+    runtime = start(config, cpu_bf16=cpu_bf16)
+    if runtime.precision != "fp16":
+        return runtime
+    if config.precision == "fp16":
+        raise UserError("runtime.precision=fp16: a GAN trains in fp32 or bf16; choose one of them, or auto")
+    return start(replace(config, precision="fp32"), cpu_bf16=cpu_bf16)
+
+
+def _reals(manifest: Manifest, resolution: int) -> tuple[pd.DataFrame, int]:
+    """The real images of the train split that are large enough, and the number of those that are not."""
+    for split in SPLITS:
+        rows = manifest.table[(manifest.table["split"] == split) & (manifest.table["label"] == 0)]
+        if rows.empty:
+            raise UserError(
+                f"data set {manifest.name!r} has no real images in its {split} split; a GAN learns from them"
+            )
+    rows = manifest.rows("train")
+    rows = rows[rows["label"] == 0]
+    large = rows[rows[["width", "height"]].min(axis=1) >= resolution].reset_index(drop=True)
+    if len(large) < MIN_REALS:
+        raise UserError(
+            f"data set {manifest.name!r} has {len(rows)} real images in its train split, {len(large)} of them with "
+            f"both sides of at least gan.resolution={resolution} pixels; a GAN needs {MIN_REALS} at the very least"
+        )
+    return large, len(rows) - len(large)
+
+
+def _watch(config: GanTrainConfig, pixels: np.ndarray, runtime: Runtime, out: Path) -> tuple[Measure | None, str]:
+    """What measures at each tick, on the main rank; and the name of its figure, on all."""
+    if not runtime.is_main:
+        return None, runtime.broadcast(None)
+    extractor = extractor_of(config.fid, runtime)
+    watch = Watch(extractor, pixels, config.fid, seed_from(config.seed, 1), out, runtime.device)
+    return watch, runtime.broadcast(extractor.label)
+
+
+def _announce(
+    config: GanTrainConfig,
+    manifest: Manifest,
+    reals: int,
+    small: int,
+    label: str,
+    task: GanTask,
+    runtime: Runtime,
+    out: Path,
+) -> None:
+    print(f"data         {manifest.name} {manifest.fingerprint}: {reals:,} real images in train")
+    if small:
+        print(f"             {small:,} smaller than {config.gan.resolution} pixels are left out")
+    sizes = [sum(each.numel() for each in network.parameters()) for network in (task.generator, task.discriminator)]
+    print(f"generator    {config.gan.resolution} pixels, {sizes[0] / 1e6:.1f} million weights")
+    print(f"discriminator {sizes[1] / 1e6:.1f} million weights, looks at: {config.gan.branches}")
+    print(f"length       {task.steps * task.batch_size / 1000:,.0f} kimg in {task.steps:,} steps of {task.batch_size}")
+    print(f"measured by  {label}, in the table as fd: {config.fid.n} samples against the {reals:,} images")
+    print(f"device       {runtime.describe()}")
+    print(f"run          {out}", flush=True)
+
+
+def _training(
+    config: GanTrainConfig, progress: Progress, task: GanTask, label: str, runtime: Runtime
+) -> dict[str, Any]:
+    best = progress.history[progress.best_period - 1]
+    return {
+        "weights": "as the GAN's discriminator",
+        "kimg": round(progress.step * task.batch_size / 1000, 3),
+        "best_kimg": round(best["kimg"], 3),
+        "best_fd": {"label": label, "value": best["fd"], "n": config.fid.n},
+        "seconds": round(progress.seconds, 1),
+        "steps": progress.step,
+        "device": runtime.describe(),
+    }
+
+
+def _keep(saved: storage.Saved, manifest: Manifest, config: GanTrainConfig, runtime: Runtime, out: Path) -> None:
+    """Save the generator, and as many samples as there are real images in each split."""
+    storage.save(saved, out)
+    reals = manifest.table[manifest.table["label"] == 0]
+    shares = [float((reals["split"] == split).mean()) for split in SPLITS]
+    seed = seed_from(config.seed, 2)
+    parts = draw(saved.generator, len(reals), seed, 1.0, runtime.device)
+    about = {"generator": saved.name, "seed": seed, "trunc": 1.0, "kimg": saved.training["best_kimg"]}
+    name = f"gan-{config.name}"
+    write_samples(out / SAMPLES, parts, Form(), name=name, fractions=shares, seed=config.seed, about=about)
+    print(f"generator    {out / storage.FOLDER}\nsamples      {out / SAMPLES}, {len(reals):,} images")
+
+
+def _page(
+    config: GanTrainConfig,
+    progress: Progress,
+    label: str,
+    manifest: Manifest,
+    training: dict[str, Any],
+    out: Path,
+) -> GanContext:
+    gan = config.gan
+    return GanContext(
+        title=f"Training of {config.name}",
+        history=pd.DataFrame(progress.history),
+        best_tick=progress.best_period,
+        label=label,
+        pictures=out / FOLDER,
+        facts={
+            "Real images": {
+                "Data set": manifest.name,
+                "Fingerprint": manifest.fingerprint,
+                "Split": "train",
+                "Mirrored": "half of them" if gan.mirror else "no",
+            },
+            "Networks": {
+                "Resolution": f"{gan.resolution} pixels",
+                "Channels": f"{gan.channel_base} / side, at most {gan.channel_max}",
+                "Discriminator looks at": gan.branches,
+            },
+            "Training": {
+                "Length": f"{training['kimg']:,} kimg in {training['steps']:,} steps of {gan.batch_size}",
+                "Time": f"{training['seconds']:.0f} s on {training['device']}",
+                "Augmentation": f"{config.ada.name}, {config.ada.mode}",
+            },
+            "Measured": {"Figure": label, "Samples a tick": str(config.fid.n), "Truncation": str(config.fid.trunc)},
+        },
+        target=config.ada.target if config.ada.mode == "adaptive" else None,
+        n=config.fid.n,
+        command=shlex.join(["dfd", *sys.argv[1:]]),
+    )

@@ -1,0 +1,77 @@
+"""A GAN's discriminator as a detector: a linear head of its own on the features of one or both of its branches."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dfd.errors import UserError
+from dfd.models.detector import Detector
+
+Floats = NDArray[np.float64]
+
+FOLDS = 5
+STRENGTHS = 10.0 ** np.arange(-5, 2)  # values of C to choose from, by inner folds
+
+
+@dataclass(frozen=True)
+class Head:
+    """logit = features @ weight + bias, high for fakes; and what it gives rows that it was not fitted on, [n]."""
+
+    weight: Floats
+    bias: float
+    out_of_fold: Floats
+
+
+def fit_head(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, part: slice, seed: int) -> Head:
+    """A logistic regression on the features [n, F] of `part`; the others get the weight 0.
+
+    The rows have to be new to the discriminator: it knows the images that it was trained on. Raises UserError if there
+    are too few groups for folds.
+    """
+    few = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if few < FOLDS:
+        raise UserError(
+            f"the val split holds too few images for the discriminator's head: {few}; accepted is {FOLDS} or more"
+        )
+    inputs = features[:, part].astype(np.float64)
+    with threadpool_limits(1):  # two threads on such small matrices wait for each other more than they work
+        scores = np.empty(len(labels))
+        for train, held_out in _folds(labels, groups, seed):
+            model = _fitted(inputs[train], labels[train], groups[train], seed)
+            scores[held_out] = model.decision_function(inputs[held_out])
+        scaler, regression = _fitted(inputs, labels, groups, seed)
+    weight = np.zeros(features.shape[1])
+    weight[part] = regression.coef_[0] / scaler.scale_
+    bias = float(regression.intercept_[0] - scaler.mean_ @ weight[part])
+    return Head(weight, bias, scores)
+
+
+@torch.no_grad()
+def put_head(detector: Detector, head: Head) -> None:
+    """Give the detector this head."""
+    detector.linear.weight.copy_(torch.from_numpy(head.weight)[None])
+    detector.linear.bias.fill_(head.bias)
+
+
+def _folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    few = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    splitter = StratifiedGroupKFold(min(FOLDS, few), shuffle=True, random_state=seed)
+    return list(splitter.split(labels, labels, groups))
+
+
+def _fitted(inputs: Floats, labels: np.ndarray, groups: np.ndarray, seed: int) -> Pipeline:
+    """The strength of the penalty comes from inner folds."""
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
+        {"logisticregression__C": STRENGTHS},
+        cv=_folds(labels, groups, seed),
+        scoring="neg_log_loss",
+    )
+    return search.fit(inputs, labels).best_estimator_
