@@ -7,8 +7,8 @@
 A training iteration is a generator step and a discriminator step, each with Adam, the moving average of the
 generator, and the regularisers' own steps at the share that lazy regularisation gives them. The floor has the same
 convolutions and linear layers, with as many passes forward, backward and through the gradient, and neither modulation,
-FIR filters, noise, rectifiers nor spectrum. Both take turns phase by phase, so that a change of the machine's speed
-meets both. Figures: median (lowest to highest) images/s over the steps.
+FIR filters, noise, rectifiers nor spectrum. Neither augments. Both take turns phase by phase, so that a change of the
+machine's speed meets both. Figures: median (lowest to highest) images/s over the steps.
 """
 
 import argparse

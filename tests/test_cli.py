@@ -1,5 +1,6 @@
 """The front door, from a command line to `run(config, out)` of a command, which stands in here for the real one."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -385,7 +386,8 @@ def test_help_tells_mistakes_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("dfd ", ["data", "train", "eval", "ensemble", "compare", "features", "predict"]),
+        ("dfd ", ["data", "train", "eval", "ensemble", "compare", "features", "gan", "predict"]),
+        ("dfd gan ", ["train", "generate", "project"]),
         ("dfd t", ["train"]),
         ("dfd data ", ["prepare", "audit"]),
         ("dfd --v", ["--version"]),
@@ -582,3 +584,21 @@ def test_python_m_dfd(workdir: Path) -> None:
 def test_longer_command_names_win() -> None:
     assert find_command(["data", "prepare", "x"]) is not None
     assert find_command(["prepare"]) is None
+
+
+# --- A full disk ---
+
+
+def test_a_full_disk_is_told_in_one_line(recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.action = raising(OSError(errno.ENOSPC, "No space left on device", "outputs/x.png"))
+    assert main(["train"]) == 2
+    told = capsys.readouterr().err
+    assert told == "dfd train: No space left on device: outputs/x.png; make room, and run it again\n"
+
+
+def test_other_errors_of_the_system_are_bugs(
+    recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.action = raising(OSError(errno.EIO, "Input/output error"))
+    assert main(["train"]) == 1
+    assert "Traceback" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 Imports neither torch nor, before a command needs it, Hydra: `dfd --help` answers at once.
 """
 
-import errno
 import os
 import shlex
 import signal
@@ -16,6 +15,7 @@ from types import FrameType
 
 from dfd import __version__
 from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, UserError
+from dfd.files import FULL
 from dfd.front import completion, help
 from dfd.front.arguments import parse
 from dfd.front.commands import COMMANDS, Command, find_command
@@ -23,7 +23,6 @@ from dfd.front.pipeline import pipeline_of, run_pipeline
 from dfd.front.ranks import is_secondary_rank
 from dfd.front.settings import nearest
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 EXIT_CLOSED_PIPE = 141  # what a shell reports of a program that ended because nobody read its output
 
 

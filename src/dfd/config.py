@@ -52,6 +52,7 @@ class DataConfig:
     own: str = setting(
         "all", "which of its own images are used: real ones alone, with fakes added", choices=("all", "real")
     )
+    min_side: int = setting(0, "leave out images of its own with a side below this many pixels", low=0)
     add: list[str] = setting([], "fakes to add: gan:RUN for the samples of a run of `dfd gan generate` or `gan train`")
 
 
@@ -72,8 +73,8 @@ class ModelConfig:
     )
     fit: str = setting(
         "resize",
-        "how an image meets the input size: resized, or cropped at its native resolution",
-        choices=("resize", "crop"),
+        "how an image meets the input size: resized, its middle square resized, or cropped at its native resolution",
+        choices=("resize", "square", "crop"),
     )
     interpolation: str | None = setting(
         None, "resize filter; default: the backbone's own", choices=("bilinear", "bicubic", "lanczos")
@@ -310,7 +311,6 @@ class GanConfig:
         0, "stop after this many ticks without a smaller distance to the real images; 0: never", low=0
     )
     checkpoint_seconds: float = setting(120.0, "also write a checkpoint within a tick after this long", low=0)
-    compile: bool = setting(False, "compile the networks with torch.compile")
     cpu_bf16: bool = setting(
         True, "precision=auto uses bf16 on CPUs with bf16 matrix units (measured to pay for this size)"
     )
@@ -352,7 +352,9 @@ class FidConfig:
     fake: str | None = setting(None, "folder of generated images; default: fresh samples of the GAN")
     run: str | None = setting(None, "run of `dfd gan train`; default: the newest one under outputs/")
     split: str = setting("train", "which of the data set's real images", choices=("train", "val", "test", "all"))
-    n: int | None = setting(None, "samples; default: as many as there are real images, but 1,000 to 50,000; of a folder: all", low=2)
+    n: int | None = setting(
+        None, "samples; default: as many as there are real images, but 1,000 to 50,000; of a folder: all", low=2
+    )
     trunc: float = setting(1.0, "truncation of the samples", low=0, high=1)
     resolution: int | None = setting(
         None,
@@ -375,7 +377,7 @@ class TrainConfig:
     seed: int = setting(0, "seed of everything random in training", low=0)
     resume: bool = setting(False, "continue the newest unfinished run of this name")
     budget: str = setting(
-        "cpu", "size of the experiments yonsei_ensemble and real140k_single", choices=("smoke", "cpu", "gpu")
+        "cpu", "size of an experiment that consists of several commands", choices=("smoke", "cpu", "gpu")
     )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -391,7 +393,10 @@ class TrainConfig:
 class EvalConfig:
     """Measure a bundle on a split of a data set: metrics with intervals, predictions and a report."""
 
-    name: str = setting("${oc.select:data.name,bundle}", "name of the run; outputs/eval/<name>/<time> is its folder")
+    name: str = setting(
+        "${oc.select:fid.name,${oc.select:data.name,bundle}}",
+        "name of the run; outputs/eval/<name>/<time> is its folder",
+    )
     bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
     data: DataConfig | None = None
     split: str = setting("test", "split to measure on", choices=("val", "test"))

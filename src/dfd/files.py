@@ -1,10 +1,17 @@
 """Writing files so that a reader sees the old content or the new, never a half."""
 
+import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from dfd.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NOTHING_LEFT = 2**20  # bytes
 
 
 @contextmanager
@@ -21,8 +28,47 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        if isinstance(error, OSError) or not _is_full(path.parent, error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether a writer that has errors of its own, as safetensors and torch do, failed for lack of room."""
+    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < NOTHING_LEFT
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Make a UserError of what a full disk or a lack of permission raises within the block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (*FULL, errno.EACCES, errno.EROFS):
+            raise UserError(f"{path} can't be written: {error.strerror}") from None
+        raise
+
+
+def make_room(folder: Path, size: int, what: str) -> None:
+    """Make the folder; raise UserError unless `size` bytes are free there. `what`: such as 'the features take'."""
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"{folder}: {what} {size / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free; make room, or choose "
+            "another data.root"
+        )
+
+
+def allocate(path: Path) -> None:
+    """Take the room of a mapped file now: writing to it on a full disk would kill the process instead of telling."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
 
 def write_text(path: Path, text: str) -> None:

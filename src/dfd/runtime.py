@@ -7,7 +7,7 @@ import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -165,6 +165,26 @@ def _leave() -> None:
 
 
 atexit.register(_leave)
+
+
+@contextmanager
+def full_fp32() -> Iterator[None]:
+    """No TF32 within the block: figures that are compared from machine to machine are not rounded to it."""
+    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = cudnn
+
+
+def fp32_only(config: RuntimeConfig, why: str) -> RuntimeConfig:
+    """The settings for work that is done in fp32 alone. Raises UserError if another precision was asked for."""
+    if config.precision not in ("auto", "fp32"):
+        raise UserError(f"runtime.precision={config.precision}: {why} in fp32; leave it out")
+    return replace(config, precision="fp32")
 
 
 def seed_from(*parts: int) -> int:

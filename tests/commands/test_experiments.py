@@ -1,9 +1,11 @@
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from dfd.cli import main
+from dfd.front.pipeline import _words
 from tests.commands.conftest import TINY, Trained
 
 STEPS = """
@@ -54,11 +56,29 @@ def test_mistakes(own: list[str], more: list[str], message: str, capsys: pytest.
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["yonsei_ensemble", "real140k_single"])
+@pytest.mark.parametrize("name", ["yonsei_ensemble", "real140k_single", "gan_adaptability"])
 def test_the_published_experiments_name_settings_that_exist(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(__file__).parents[2] / "configs" / "experiment"
     for budget in yaml.safe_load((folder / f"{name}.yaml").read_text())["budgets"]:
         assert main(["train", f"experiment={name}", f"budget={budget}", "--cfg", "job"]) == 0
-        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("$ dfd train"))
-        words = [word.strip("'") for word in line.split()[4:]]
-        assert main(["train", *[word for word in words if not word.startswith("model=")], "--cfg", "job"]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("$ dfd")]
+        for line in lines:
+            words = [word for word in shlex.split(line)[2:] if word != "-m" and "{run" not in word]
+            words = [word for word in words if "," not in word.partition("=")[2] or "[" in word]  # sweeps
+            assert main([*words, "--cfg", "job"]) == 0
+        assert any("train" in line for line in lines)
+
+
+def test_data_that_differ_from_step_to_step_are_not_overwritten(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("data.source=x", "data=demo"):
+        assert main(["train", "experiment=gan_adaptability", word, "--cfg", "job"]) == 2
+        assert f"{word}: each step of this experiment has data of its own" in capsys.readouterr().err
+
+
+def test_words_stand_for_the_runs_of_their_steps() -> None:
+    """{runs} is a list of the first step's, {run2} is what a sweep over the second's takes."""
+    by_step = [[Path("a"), Path("b")], [Path("c"), Path("d")]]
+    found = _words("eval -m x={runs} bundle={run2} {more} {all_runs}", {"more": "y=1 z=2"}, by_step)
+    assert found == ["eval", "-m", "x=['a','b']", "bundle='c','d'", "y=1", "z=2", "a", "b", "c", "d"]

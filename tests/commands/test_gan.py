@@ -58,12 +58,47 @@ def test_the_discriminator_is_measured_on_held_out_reals_and_new_samples(gan: Tr
     assert {"value", "low", "high", "n"} <= metrics["branches"]["image"]["accuracy"].keys()
 
 
-def test_the_heads_are_not_fitted_on_what_the_critic_was_trained_on(gan: Trained) -> None:
-    """The bundle's calibration and head come from val; train and val both count as seen."""
+def test_the_head_is_fitted_on_val_which_the_critic_has_not_seen(
+    gan: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dfd.commands import gan_detector
+
+    rows: list[tuple] = []
+    fit, calibrate = gan_detector.fit_head, gan_detector.calibrate
+    monkeypatch.setattr(gan_detector, "fit_head", lambda *a: (rows.append((a[1], a[2])), fit(*a))[1])
+    monkeypatch.setattr(gan_detector, "calibrate", lambda *a: (rows.append((a[1], a[2])), calibrate(*a))[1])
+    assert main(gan_arguments(gan.images)) == 0
+    table = Manifest.load(workdir / "data" / "prepared" / "tiny-real+gan-tiny").table
+    val = table[table["split"] == "val"]
+    assert len(rows) == 6
+    for labels, groups in rows:
+        assert list(labels) == list(val["label"])
+        assert list(groups) == list(val["group"])
+
+
+def test_the_bundle_has_seen_the_reals_of_train_and_all_of_val(gan: Trained) -> None:
     bundle = load(gan.run / "bundle")
     table = Manifest.load(gan.folder / "data" / "prepared" / "tiny-real+gan-tiny").table
     seen = table["sha256"].str[:16].isin(bundle.seen)
-    assert (seen == table["split"].isin(["train", "val"])).all()
+    assert (seen == ((table["split"] == "train") & (table["label"] == 0) | (table["split"] == "val"))).all()
+    assert bundle.data["train"] == ((table["split"] == "train") & (table["label"] == 0)).sum()
+
+
+def test_samples_that_are_all_alike_end_the_run_without_a_detector(
+    gan: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dfd.commands import gan_train
+
+    def alike(generator: object, n: int, *_: object) -> list[np.ndarray]:
+        return [np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8).repeat(n, axis=0)]
+
+    monkeypatch.setattr(gan_train, "draw", alike)
+    assert main(gan_arguments(gan.images)) == 0
+    assert "no bundle    the samples nearly repeat each other" in capsys.readouterr().out
+    run = newest_run(workdir, "gan-train")
+    assert "no_detector" in json.loads((run / "metrics.json").read_text())
+    assert (run / "generator" / "generator.yaml").is_file()
+    assert main(["compare"]) == 2, "such a run is no result of a detector"
 
 
 def test_the_discriminator_is_a_bundle_like_any_other(inside: Trained) -> None:
@@ -148,8 +183,9 @@ def test_project_writes_a_picture_the_latents_and_a_row_for_each_photograph(insi
         (["gan.resolution=48"], "gan.resolution=48 is not a power of two; accepted are 32, 64, 128, 256"),
         (["gan.resolution=16"], "gan.resolution=16 is too small"),
         (["gan.resolution=64"], "0 of them with both sides of at least gan.resolution=64 pixels"),
-        (["data.fractions=[0.1,0.1,0.8]"], "a GAN needs 16 at the very least"),
+        (["data.fractions=[0.1,0.1,0.8]"], "accepted are 16 or more that don't repeat each other"),
         (["data.add=[gan:nowhere]"], "there are no samples in nowhere"),
+        (["fid.split=val"], "fid.split=val has no part in gan train"),
         (["gan.branches=sound"], "gan.branches=sound is not one of the choices: both, image, frequency"),
         (["runtime.precision=fp16"], "runtime.precision=fp16 needs a GPU"),
     ],
@@ -180,8 +216,12 @@ def test_images_of_mixed_sizes_are_cut_square_and_small_ones_left_out(
     rng = np.random.default_rng(0)
     for number, size in enumerate([(64, 40), (40, 90), (20, 50), (31, 31)] * 2):
         Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(images / "real" / f"x{number}.png")
-    assert main(gan_arguments(images, "data.fractions=[0.8,0.1,0.1]")) in (0, 2)
+    assert main(gan_arguments(images)) == 0
     assert "smaller than 32 pixels are left out" in capsys.readouterr().out
+    measured = pd.read_parquet(newest_run(workdir, "gan-train") / "predictions.parquet")
+    assert measured["error"].isna().all()
+    used = Manifest.load(workdir / "data" / "prepared" / "tiny-real+gan-tiny").table
+    assert used[["width", "height"]].min(axis=1).min() == 32
 
 
 def test_a_full_disk_while_samples_are_written(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from tests.commands.conftest import Trained, newest_run, tiny_arguments
+from tests.commands.conftest import Trained, gan_arguments, newest_run, tiny_arguments
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 ONE, TWO = [sys.executable], [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -107,3 +109,27 @@ def test_two_ranks_train_together(trained: Trained, tmp_path: Path) -> None:
     metrics, history, predictions = result_of(tmp_path)
     assert len(history) == 2 and not predictions["path"].duplicated().any()
     assert metrics["n"] == len(predictions)
+
+
+def test_two_ranks_train_a_gan_and_go_on_where_they_were_killed(gan: Trained, tmp_path: Path) -> None:
+    arguments = gan_arguments(gan.images, "gan.kimg=0.064", "gan.checkpoint_seconds=0")
+    dfd(tmp_path / "whole", *arguments, launcher=TWO)
+    killed = "import dfd.training.checkpoint as c, os; s = c.save_state; n = []; c.save_state = lambda *a: (s(*a), "
+    killed += "n.append(0), len(n) == 5 and os._exit(9)); from dfd.cli import main; main()"
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "die.py").write_text(killed)
+    done = subprocess.run(
+        [*TWO, "die.py", *arguments],
+        cwd=tmp_path / "parts",
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode != 0
+    dfd(tmp_path / "parts", *arguments, "resume=true", launcher=TWO)
+    runs = [newest_run(tmp_path / name, "gan-train") for name in ("whole", "parts")]
+    whole, parts = (load_file(run / "generator" / "generator.safetensors") for run in runs)
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    tables = [pd.read_csv(run / "train.csv").drop(columns=["images_per_s", "seconds"]) for run in runs]
+    pd.testing.assert_frame_equal(*tables)

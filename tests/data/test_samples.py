@@ -141,6 +141,44 @@ def test_samples_join_a_data_set_in_the_splits_they_have(workdir: Path) -> None:
     assert manifest.fingerprint != prepare(DataConfig(name="own", source="raw")).fingerprint
 
 
+def test_a_picture_that_two_runs_hold_counts_once_and_in_the_later_split(workdir: Path) -> None:
+    """The same seed twice, for other numbers of images: the same files, dealt to other splits."""
+    both(workdir)
+    written(workdir / "again", n=20, fractions=[0.2, 0.4, 0.4], form=Form("png"))
+    written(workdir / "jpeg", n=20, fractions=[0.3, 0.4, 0.3], form=Form("jpeg", quality=90))
+    data = DataConfig(name="own", source="raw", add=["gan:run", "gan:again", "gan:jpeg"])
+    manifest = prepare(data)
+    table = manifest.table
+    assert not table["sha256"].duplicated().any()
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    assert any("repeat others" in line for line in manifest.header["cautions"])
+    where = pd.concat([load_samples(f"gan:{name}").table for name in ("run", "again")])
+    rank = where["split"].map({"train": 0, "val": 1, "test": 2})
+    latest = rank.groupby(where["sha256"]).max()
+    kept = table.set_index("sha256")["split"].map({"train": 0, "val": 1, "test": 2})
+    shared = kept.index.intersection(latest.index)
+    assert (kept[shared] >= latest[shared]).all()
+
+
+def test_other_sizes_and_formats_than_the_reals_are_cautioned_of(workdir: Path) -> None:
+    data, _ = both(workdir)
+    cautions = prepare(data).header["cautions"]
+    assert any("are 32 pixels high, the reals 40" in line for line in cautions)
+    assert not any("files" in line for line in cautions), "both are PNG"
+
+
+def test_images_below_the_smallest_side_are_left_out(workdir: Path) -> None:
+    both(workdir)
+    table = prepare(DataConfig(name="own", source="raw", min_side=40, add=["gan:run"])).table
+    assert set(table["width"]) == {32, 40}, "samples are not its own images"
+
+
+def test_files_of_an_earlier_call_are_not_taken_in(tmp_path: Path) -> None:
+    written(tmp_path, n=20)
+    assert len(written(tmp_path, n=6).table) == 6
+    assert len(list((tmp_path / "images").iterdir())) == 6
+
+
 def test_own_real_leaves_the_samples_as_the_only_fakes(workdir: Path) -> None:
     _, table = both(workdir, own="real")
     assert set(table.loc[table["label"] == 1, "source"]) == {"gan-x"}

@@ -10,20 +10,8 @@ from torch.autograd import gradcheck
 
 from dfd.config import AdaConfig
 from dfd.gan import color
-from dfd.gan.augment import (
-    SHIFT,
-    Augmentation,
-    Draw,
-    band_gains,
-    blits,
-    geometry,
-    move,
-    resample,
-    rotation,
-    scaling,
-    translation,
-    weigh_bands,
-)
+from dfd.gan.augment import SHIFT, Augmentation, Draw, band_gains, blits, geometry
+from dfd.gan.warp import move, resample, rotation, scaling, translation, weigh_bands
 
 CATEGORIES = ("blit", "geometry", "color", "filter", "noise", "cutout")
 angles = st.floats(-math.pi, math.pi)

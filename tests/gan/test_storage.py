@@ -29,13 +29,16 @@ def test_a_generator_comes_back_whole(run: Path) -> None:
     assert not any(parameter.requires_grad for parameter in saved.generator.parameters())
 
 
-def test_the_newest_one_is_found(run: Path, tmp_path: Path) -> None:
+def test_the_newest_finished_one_is_found(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished GAN"):
+        storage.find(None, tmp_path / "outputs")
+    (run / "metrics.json").touch()
     assert storage.find(None, tmp_path / "outputs") == run
     assert storage.find(str(run)) == run
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no GAN under .*; run `dfd gan train` first"):
+    with pytest.raises(UserError, match="no finished GAN under .*; run `dfd gan train` first"):
         storage.find(None, tmp_path)
     with pytest.raises(UserError, match=f"run={tmp_path}: no generator/generator.yaml there"):
         storage.find(str(tmp_path))

@@ -140,6 +140,54 @@ def test_every_figure_of_a_tick_is_there_and_finite(tmp_path: Path) -> None:
     assert all(np.isfinite(row[name]) for row in progress.history for name in told & row.keys())
 
 
+def stepped(**gan: object) -> GanTask:
+    """After the first step, which is one of both penalties."""
+    task = task_of(config_of(**gan), shapes(20, seed=0))
+    torch.manual_seed(0)
+    task.step(next(iter(task.batches(0))), 0)
+    return task
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_penalties_act_on_the_networks_they_belong_to() -> None:
+    usual = stepped(r1_gamma=1.0)
+    stronger, none = stepped(r1_gamma=100.0), stepped(r1_gamma=0.0)
+    assert not same_weights(usual.discriminator, none.discriminator)
+    assert "r1" in usual._sums and "r1" not in none._sums
+    # Adam's first steps differ in their signs alone, so the strength shows in the logged gradient.
+    norms = [float(task._sums["penalty_gradient_d"]) for task in (usual, stronger)]
+    assert norms[1] == pytest.approx(100 * norms[0], rel=1e-3)
+    without = stepped(r1_gamma=1.0, pl_weight=0.0)
+    assert not same_weights(usual.generator, without.generator)
+    assert "path_length" not in without._sums
+
+
+def test_penalties_come_at_their_intervals(tmp_path: Path) -> None:
+    """Six steps: R1 at 0 and 4, path length at 0, 2 and 4; each multiplied by its interval."""
+    task, _ = train(config_of(tick_kimg=1.0), tmp_path, shapes(20, seed=0))
+    counted: dict[str, int] = {}
+    again = task_of(config_of(tick_kimg=1.0), shapes(20, seed=0))
+    for number, batch in zip(range(6), again.batches(0), strict=False):
+        again.step(batch, number)
+        counted = dict(again._counts)
+    assert (counted["r1"], counted["path_length"], counted["loss_d"], counted["loss_g"]) == (2, 3, 6, 6)
+    sparse, dense = stepped(r1_gamma=1.0, r1_interval=4), stepped(r1_gamma=1.0, r1_interval=8)
+    ratio = float(dense._sums["penalty_gradient_d"] / sparse._sums["penalty_gradient_d"])
+    assert ratio == pytest.approx(2, rel=0.2)  # the learning rate of the step before differs a little with the interval
+
+
+def test_the_average_follows_the_generator_at_its_half_life() -> None:
+    task = task_of(config_of(ema_kimg=0.008, ema_rampup=0.0), shapes(20, seed=0))  # of one batch
+    before = [parameter.clone() for parameter in task.average.parameters()]
+    torch.manual_seed(0)
+    task.step(next(iter(task.batches(0))), 0)
+    for old, now, current in zip(before, task.average.parameters(), task.generator.parameters(), strict=True):
+        assert torch.allclose(now, (old + current) / 2, atol=1e-6)
+
+
 def test_half_of_the_images_are_mirrored(tmp_path: Path) -> None:
     images = shapes(16, seed=0)
     sides = {name: list(task_of(config_of(mirror=name), images).batches(0)) for name in (True, False)}

@@ -141,6 +141,17 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(folder: Path, tmp_pat
         train(tiny_train(epochs=4, lr=1e20, clip_grad=0, warmup=0), folder, tmp_path)
 
 
+def test_a_checkpoint_never_holds_weights_after_a_loss_that_is_no_number(folder: Path, tmp_path: Path) -> None:
+    config = tiny_train(epochs=4, checkpoint_seconds=0.0)
+    task, runtime = task_of(config, folder)
+    step = task.step
+    task.step = lambda batch, number: {"loss": float("nan")} if number == 3 else step(batch, number)  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="the loss became nan at step 4"):
+        fit(task, config.trainer, runtime, tmp_path, 0)
+    state = checkpoint.load_state(tmp_path)
+    assert state is not None and state["progress"]["step"] == 3
+
+
 def test_resuming_on_other_data_is_refused(folder: Path, tmp_path: Path) -> None:
     config = tiny_train(epochs=1)
     train(config, folder, tmp_path)

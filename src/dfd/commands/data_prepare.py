@@ -48,7 +48,7 @@ def _findings(manifest: Manifest, folder: Path) -> list[str]:
         f"duplicates: {found['exact']:,} exact, {found['near']:,} near; largest group: {found['largest']:,}; "
         f"groups with both labels: {found['across_labels']:,}"
     )
-    lines += [f"note: {note}" for note in header["notes"]]
+    lines += [f"note: {note}" for note in [*header["notes"], *header.get("cautions", [])]]
     if header["dropped"]:
         lines.append(f"left out: {header['dropped']:,} usable images, listed in {folder / DROPPED}")
     if header["unusable"]:
@@ -57,4 +57,4 @@ def _findings(manifest: Manifest, folder: Path) -> list[str]:
         lines += [f"  {path}: {reason}" for path, reason in zip(rows["path"], rows["reason"], strict=True)]
         if header["unusable"] > SHOWN:
             lines.append(f"  … and {header['unusable'] - SHOWN:,} more")
-    return [*lines, f"fingerprint: {manifest.fingerprint}", f"manifest: {folder / TABLE}"]
+    return [*lines, f"fingerprint: {manifest.fingerprint}", f"manifest: {(manifest.folder or folder) / TABLE}"]

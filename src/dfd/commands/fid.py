@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from dfd.commands.fid_sets import Compared, folders, samples_and_reals
-from dfd.config import EvalConfig, FidConfig, RuntimeConfig
+from dfd.config import EvalConfig, FidConfig
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.distances import measure
 from dfd.evaluation.nearest import Beside, memorisation, nearest
@@ -18,7 +18,7 @@ from dfd.files import write_text
 from dfd.inference.extractors import Extractor, extractor_of
 from dfd.report.fid_page import FidContext, Pair, write_fid_page
 from dfd.report.fid_table import print_fid
-from dfd.runtime import Runtime, start
+from dfd.runtime import Runtime, fp32_only, start
 
 REPORT = "report.html"
 PAIRS = 8  # closest pairs of sample and training image on the page
@@ -28,7 +28,7 @@ def run(config: EvalConfig, out: Path) -> int:
     """Measure a GAN's samples, or a folder of images, against real ones. EXIT_PARTIAL if some could not be read."""
     assert config.fid is not None
     _check(config, config.fid)
-    runtime = start(_in_fp32(config.runtime), cpu_bf16=False)
+    runtime = start(fp32_only(config.runtime, "distances are measured"), cpu_bf16=False)
     out = runtime.broadcast(out)
     extractor = extractor_of(config.fid, runtime)
     if runtime.is_main:
@@ -44,6 +44,10 @@ def _check(config: EvalConfig, fid: FidConfig) -> None:
         if getattr(config, key) is not None:
             mend = "; the network is fid.bundle" if key == "bundle" else ""
             raise UserError(f"{key} has no part in fid: images are compared, and no detector is measured{mend}")
+    if config.split != "test":
+        raise UserError(
+            f"split={config.split} has no part in fid; fid.split={config.split} says which reals are compared with"
+        )
     if (fid.real is None) != (fid.fake is None):
         given, lacking = ("real", "fake") if fid.real else ("fake", "real")
         raise UserError(
@@ -52,13 +56,6 @@ def _check(config: EvalConfig, fid: FidConfig) -> None:
         )
     if fid.real is not None and fid.run is not None:
         raise UserError("fid.run has no part in the distance between the folders fid.real and fid.fake")
-
-
-def _in_fp32(runtime: RuntimeConfig) -> RuntimeConfig:
-    """Features in another precision would be another figure."""
-    if runtime.precision not in ("auto", "fp32"):
-        raise UserError(f"runtime.precision={runtime.precision}: distances are measured in fp32; leave it out")
-    return RuntimeConfig(**{**vars(runtime), "precision": "fp32"})
 
 
 def _publish(fid: FidConfig | None, extractor: Extractor, sets: Compared, runtime: Runtime, out: Path) -> None:

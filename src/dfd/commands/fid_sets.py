@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dfd.commands.data import prepared
 from dfd.config import DataConfig, FidConfig
@@ -15,6 +14,7 @@ from dfd.data.decode import UnusableImage, open_image, read_bytes, read_image
 from dfd.data.discover import find_images
 from dfd.data.manifest import Manifest
 from dfd.data.names import to_text
+from dfd.data.pixels import reals_of
 from dfd.errors import UserError
 from dfd.gan import storage
 from dfd.gan.sampling import draw
@@ -51,7 +51,7 @@ def samples_and_reals(fid: FidConfig, extractor: Extractor, runtime: Runtime) ->
     data = DataConfig(**saved.data)
     manifest = _manifest(data, runtime)
     square = Square(fid.resolution or saved.resolution, fid.filter)
-    rows = {split: _reals(manifest, split, saved.resolution) for split in dict.fromkeys((fid.split, "train", "val"))}
+    rows = {split: reals_of(manifest, split, saved.resolution) for split in dict.fromkeys((fid.split, "train", "val"))}
     if runtime.is_main:
         print(f"GAN          {saved.name}, {saved.resolution} px{'' if fid.run else ' (the newest)'}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {len(rows[fid.split]):,} reals of {fid.split}")
@@ -168,13 +168,6 @@ def _manifest(data: DataConfig, runtime: Runtime) -> Manifest:
     except UserError as error:
         hint = "name two folders, as in fid.real=FOLDER fid.fake=FOLDER"
         raise UserError(f"{error}\nThese are the data that the GAN was trained on; or {hint}") from None
-
-
-def _reals(manifest: Manifest, split: str, side: int) -> pd.DataFrame:
-    """Real images that a GAN of this size could learn from: those with smaller ones were left out of its training."""
-    table = manifest.table
-    rows = table[(table["label"] == 0) & ((table["split"] == split) | (split == "all"))]
-    return rows[rows[["width", "height"]].min(axis=1) >= side].reset_index(drop=True)
 
 
 def _some(paths: list[Path], fid: FidConfig) -> list[Path]:

@@ -1,5 +1,6 @@
 """What `gan train` ends with: the discriminator as a detector of this GAN's images, measured on new ones."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvaluationConfig, GanTrainConfig, ModelConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
-from dfd.data.samples import MARK
-from dfd.errors import UserError
+from dfd.data.samples import MARK, load_samples
+from dfd.errors import EXIT_OK, UserError
 from dfd.evaluation.calibration import Calibration, calibrate
 from dfd.evaluation.metrics import NAMES, measure
+from dfd.evaluation.runs import METRICS, OF_IMAGES
+from dfd.files import write_text
 from dfd.gan.discriminator import Discriminator
 from dfd.inference.forward import compute, in_precision
 from dfd.inference.predictions import predictions_of
@@ -26,11 +29,16 @@ from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, assemble, preprocessing_of
 from dfd.report.words import interval, number
 from dfd.runtime import Runtime
-from dfd.training.gan_head import fit_head, put_head
+from dfd.training.gan_head import FOLDS, fit_head, put_head
 from dfd.training.gan_task import discriminator_shape
 
 CRITIC = "critic"
-WORDS = {CRITIC: "the critic's own unit", "image": "image branch alone", "frequency": "frequency branch alone"}
+WORDS = {
+    CRITIC: "the critic's own unit",
+    "image": "head on image branch",
+    "frequency": "head on frequencies",
+    "both": "head on both",
+}
 NO_CALIBRATION = Calibration(1.0, 0.0, 0.5, 0.5, 0.5)  # the critic's own threshold is a logit of 0
 SHOWN = ("auroc", "accuracy")
 
@@ -43,12 +51,14 @@ def run(
     out: Path,
 ) -> int:
     """Fit heads on val, save the bundle, measure on test: reals that were held out against new samples."""
-    data = replace(config.data, own="real", add=[f"{MARK}{out}"])
+    data = replace(config.data, own="real", add=[f"{MARK}{out}"], min_side=config.gan.resolution)
+    if runtime.broadcast(_too_alike(out)):
+        return _without(training, runtime, out)
     manifest = prepared(data, runtime)
     name = discriminator_shape(config.gan).name()
-    model = ModelConfig("gan_discriminator", name, pretrained=False, cpu_bf16=config.gan.cpu_bf16)
+    model = ModelConfig("gan_discriminator", name, pretrained=False, fit="square", cpu_bf16=config.gan.cpu_bf16)
     detector = runtime.place(assemble(model, discriminator.trunk, preprocessing_of(model)))
-    val, test = (_rows(manifest, split, discriminator, detector, config, runtime) for split in ("val", "test"))
+    val = _rows(manifest, "val", discriminator, detector, config, runtime)
     branches = _branches(detector)
     heads = {name: fit_head(val.features, val.labels, val.groups, part, config.seed) for name, part in branches.items()}
     chosen = {
@@ -60,6 +70,7 @@ def run(
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
     place(bundle, runtime)
+    test = _rows(manifest, "test", discriminator, detector, config, runtime)
     predictions = predict_split(bundle, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
         scored = {name: (test.features @ head.weight + head.bias, chosen[name]) for name, head in heads.items()}
@@ -138,8 +149,8 @@ def _bundle(
     calibration: Calibration,
     training: dict[str, Any],
 ) -> DetectorBundle:
-    """It has seen the train split as a critic, and the val split as the rows that its head was fitted on."""
-    rows = {split: manifest.rows(split) for split in ("train", "val")}
+    """It has seen the reals of train as a critic, and the val split as the rows that its head was fitted on."""
+    rows = {"train": manifest.rows("train").query("label == 0"), "val": manifest.rows("val")}
     counts = {split: len(table) for split, table in rows.items()}
     return DetectorBundle(
         name=f"{config.name}-discriminator",
@@ -154,6 +165,23 @@ def _bundle(
         seen=seen_in(pd.concat(rows.values())),
         versions=versions(),
     )
+
+
+def _too_alike(out: Path) -> bool:
+    """Whether the samples are too few, but for repetitions, to fit and measure a detector on."""
+    table = load_samples(f"{MARK}{out}").table
+    groups = table.groupby("split")["group"].nunique()
+    return groups.get("val", 0) < FOLDS or groups.get("test", 0) < 1
+
+
+def _without(training: dict[str, Any], runtime: Runtime, out: Path) -> int:
+    """End the run without a detector, and say why."""
+    if runtime.is_main:
+        why = "the samples nearly repeat each other: too few are different for a detector to be fitted and measured on"
+        print(f"no bundle    {why}")
+        content = {"kind": OF_IMAGES, "training": training, "no_detector": why}
+        write_text(out / METRICS, json.dumps(content, indent=1) + "\n")
+    return EXIT_OK
 
 
 def _print(figures: dict[str, Any]) -> None:

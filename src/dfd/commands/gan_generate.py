@@ -8,14 +8,14 @@ from dfd.data.samples import IMAGES, MARK, Form, write_samples
 from dfd.errors import EXIT_OK
 from dfd.gan import storage
 from dfd.gan.sampling import draw
-from dfd.runtime import start
+from dfd.runtime import fp32_only, start
 
 
 def run(config: GanGenerateConfig, out: Path) -> int:
     """Draw the images, save them, and say where they are."""
     run = storage.find(config.run)
     saved = storage.load(run)
-    runtime = start(config.runtime, cpu_bf16=False)
+    runtime = start(fp32_only(config.runtime, "images are generated"), cpu_bf16=False)
     print(f"generator    {run}{'' if config.run else ' (the newest)'}: {saved.name}, {saved.resolution} pixels")
     parts = draw(runtime.place(saved.generator), config.n, config.seed, config.trunc, runtime.device)
     manifest = write_samples(
@@ -39,5 +39,5 @@ def run(config: GanGenerateConfig, out: Path) -> int:
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
     if repeated := manifest.header["duplicates"]["near"]:
         print(f"             {repeated:,} nearly repeat another one; such images are in one split")
-    print(f"manifest     {out / TABLE}\nuse          dfd train data=[{saved.data['name']},{MARK}{out}]")
+    print(f"manifest     {out / TABLE}\nuse          dfd train data=[{saved.data['module']},{MARK}{out}]")
     return EXIT_OK

@@ -26,7 +26,7 @@ from dfd.gan.sampling import to_images, to_pixels
 from dfd.inference.predictions import save_predictions
 from dfd.models.detector import preprocessing_of
 from dfd.models.weights import build_pretrained
-from dfd.runtime import Runtime, start
+from dfd.runtime import Runtime, fp32_only, start
 
 AT_ONCE = 8  # photographs
 SEEN_BY = ModelConfig(
@@ -48,7 +48,7 @@ def run(config: GanProjectConfig, out: Path) -> int:
     paths = find_images(config.inputs).paths
     run = storage.find(config.run)
     saved = storage.load(run)
-    runtime = start(config.runtime, cpu_bf16=False)
+    runtime = start(fp32_only(config.runtime, "images are generated"), cpu_bf16=False)
     runtime.place(saved.generator)
     print(
         f"generator    {run}{'' if config.run else ' (the newest)'}: {saved.name}, {saved.resolution} pixels",

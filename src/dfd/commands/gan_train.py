@@ -12,9 +12,9 @@ import torch
 
 from dfd.commands import gan_detector
 from dfd.commands.data import prepared
-from dfd.config import GanTrainConfig, RuntimeConfig
+from dfd.config import FidConfig, GanTrainConfig, RuntimeConfig
 from dfd.data.manifest import SPLITS, Manifest
-from dfd.data.pixels import pixels_of
+from dfd.data.pixels import pixels_of, reals_of
 from dfd.data.samples import Form, write_samples
 from dfd.errors import UserError
 from dfd.gan import storage
@@ -23,33 +23,36 @@ from dfd.inference.extractors import extractor_of
 from dfd.report.gan_page import GanContext, write_gan_page
 from dfd.runtime import Runtime, seed_from, start
 from dfd.training import checkpoint
-from dfd.training.gan_task import GanTask, Measure, generator_shape
+from dfd.training.gan_head import FOLDS
+from dfd.training.gan_task import GanTask, generator_shape
 from dfd.training.gan_watch import FOLDER, Watch
 from dfd.training.loop import Progress, fit
 
-MIN_REALS = 16  # in the train split
+FEWEST = {"train": 16, "val": FOLDS, "test": 1}  # real images: for the networks, the detector's head, its measurement
 SAMPLES, PAGE = "samples", "training.html"
 
 
 def run(config: GanTrainConfig, out: Path) -> int:
     """Train, keep the best generator, draw samples, make the discriminator a detector. `out` is the run's folder."""
     generator_shape(config.gan)  # a resolution that can't be made is told before anything is read
+    _check_fid(config)
     runtime = _start(config.runtime, config.gan.cpu_bf16)
     out = runtime.broadcast(out)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
     reals, small = _reals(manifest, config.gan.resolution)
     pixels = pixels_of(manifest, reals, config.gan.resolution, Path(config.data.root), config.data.max_pixels, runtime)
-    config = replace(config, fid=replace(config.fid, n=config.fid.n or max(1000, len(reals))))
-    watch, label = _watch(config, pixels, runtime, out)
+    watch = runtime.on_main(lambda: _watch(config, pixels, runtime, out))
+    label, n = runtime.broadcast((watch.label, watch.n) if watch else None)
     torch.manual_seed(config.seed)  # the networks' first weights
     task = GanTask(config, pixels, manifest.fingerprint, watch, runtime)
     if runtime.is_main:
-        _announce(config, manifest, len(reals), small, label, task, runtime, out)
+        assert watch is not None
+        _announce(config, manifest, len(reals), small, watch, task, runtime, out)
     progress = fit(task, config.gan, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
-    training = _training(config, progress, task, label, runtime)
+    training = _training(progress, task, label, n, runtime)
     saved = storage.Saved(config.name, task.average, asdict(config.data), manifest.fingerprint, training)
     runtime.on_main(lambda: _keep(saved, manifest, config, runtime, out))
     if runtime.is_main:
@@ -70,32 +73,35 @@ def _start(config: RuntimeConfig, cpu_bf16: bool) -> Runtime:
     return start(replace(config, precision="fp32"), cpu_bf16=cpu_bf16)
 
 
+def _check_fid(config: GanTrainConfig) -> None:
+    """What follows the training has samples and reals of its own; settings that would have no effect are refused."""
+    usual = FidConfig()
+    for key in ("real", "fake", "run", "split", "resolution", "filter", "seed"):
+        if getattr(config.fid, key) != getattr(usual, key):
+            raise UserError(
+                f"fid.{key}={getattr(config.fid, key)} has no part in gan train, which compares its own samples with "
+                "the images it is trained on; it belongs to dfd eval --fid"
+            )
+
+
 def _reals(manifest: Manifest, resolution: int) -> tuple[pd.DataFrame, int]:
     """The real images of the train split that are large enough, and the number of those that are not."""
-    for split in SPLITS:
-        rows = manifest.table[(manifest.table["split"] == split) & (manifest.table["label"] == 0)]
-        if rows.empty:
+    for split, least in FEWEST.items():
+        every, large = reals_of(manifest, split, 0), reals_of(manifest, split, resolution)
+        if large["group"].nunique() < least:
             raise UserError(
-                f"data set {manifest.name!r} has no real images in its {split} split; a GAN learns from them"
+                f"data set {manifest.name!r} has {len(every)} real images in its {split} split, {len(large)} of them "
+                f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more that don't "
+                "repeat each other"
             )
-    rows = manifest.rows("train")
-    rows = rows[rows["label"] == 0]
-    large = rows[rows[["width", "height"]].min(axis=1) >= resolution].reset_index(drop=True)
-    if len(large) < MIN_REALS:
-        raise UserError(
-            f"data set {manifest.name!r} has {len(rows)} real images in its train split, {len(large)} of them with "
-            f"both sides of at least gan.resolution={resolution} pixels; a GAN needs {MIN_REALS} at the very least"
-        )
-    return large, len(rows) - len(large)
+        if split == "train":
+            found = large, len(every) - len(large)
+    return found
 
 
-def _watch(config: GanTrainConfig, pixels: np.ndarray, runtime: Runtime, out: Path) -> tuple[Measure | None, str]:
-    """What measures at each tick, on the main rank; and the name of its figure, on all."""
-    if not runtime.is_main:
-        return None, runtime.broadcast(None)
-    extractor = extractor_of(config.fid, runtime)
-    watch = Watch(extractor, pixels, config.fid, seed_from(config.seed, 1), out, runtime.device)
-    return watch, runtime.broadcast(extractor.label)
+def _watch(config: GanTrainConfig, pixels: np.ndarray, runtime: Runtime, out: Path) -> Watch:
+    seed = seed_from(config.seed, 1)
+    return Watch(extractor_of(config.fid, runtime), pixels, config.fid, seed, out, runtime.device)
 
 
 def _announce(
@@ -103,7 +109,7 @@ def _announce(
     manifest: Manifest,
     reals: int,
     small: int,
-    label: str,
+    watch: Watch,
     task: GanTask,
     runtime: Runtime,
     out: Path,
@@ -113,24 +119,23 @@ def _announce(
         print(f"             {small:,} smaller than {config.gan.resolution} pixels are left out")
     sizes = [sum(each.numel() for each in network.parameters()) for network in (task.generator, task.discriminator)]
     print(f"generator    {config.gan.resolution} pixels, {sizes[0] / 1e6:.1f} million weights")
-    print(f"discriminator {sizes[1] / 1e6:.1f} million weights, looks at: {config.gan.branches}")
+    print(f"critic       {sizes[1] / 1e6:.1f} million weights, looks at: {config.gan.branches}")
     print(f"length       {task.steps * task.batch_size / 1000:,.0f} kimg in {task.steps:,} steps of {task.batch_size}")
-    print(f"measured by  {label}, in the table as fd: {config.fid.n} samples against the {reals:,} images")
+    print(f"measured by  {watch.label}, called fd below: {watch.n:,} samples against {watch.n_real:,} images")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)
 
 
-def _training(
-    config: GanTrainConfig, progress: Progress, task: GanTask, label: str, runtime: Runtime
-) -> dict[str, Any]:
+def _training(progress: Progress, task: GanTask, label: str, n: int, runtime: Runtime) -> dict[str, Any]:
     best = progress.history[progress.best_period - 1]
     return {
         "weights": "as the GAN's discriminator",
         "kimg": round(progress.step * task.batch_size / 1000, 3),
         "best_kimg": round(best["kimg"], 3),
-        "best_fd": {"label": label, "value": best["fd"], "n": config.fid.n},
+        "best_fd": {"label": label, "value": best["fd"], "n": n},
         "seconds": round(progress.seconds, 1),
         "steps": progress.step,
+        "batch_size": task.batch_size,
         "device": runtime.describe(),
     }
 
@@ -138,7 +143,7 @@ def _training(
 def _keep(saved: storage.Saved, manifest: Manifest, config: GanTrainConfig, runtime: Runtime, out: Path) -> None:
     """Save the generator, and as many samples as there are real images in each split."""
     storage.save(saved, out)
-    reals = manifest.table[manifest.table["label"] == 0]
+    reals = reals_of(manifest, "all", config.gan.resolution)
     shares = [float((reals["split"] == split).mean()) for split in SPLITS]
     seed = seed_from(config.seed, 2)
     parts = draw(saved.generator, len(reals), seed, 1.0, runtime.device)
@@ -176,13 +181,17 @@ def _page(
                 "Discriminator looks at": gan.branches,
             },
             "Training": {
-                "Length": f"{training['kimg']:,} kimg in {training['steps']:,} steps of {gan.batch_size}",
+                "Length": f"{training['kimg']:,} kimg in {training['steps']:,} steps of {training['batch_size']}",
                 "Time": f"{training['seconds']:.0f} s on {training['device']}",
                 "Augmentation": f"{config.ada.name}, {config.ada.mode}",
             },
-            "Measured": {"Figure": label, "Samples a tick": str(config.fid.n), "Truncation": str(config.fid.trunc)},
+            "Measured": {
+                "Figure": label,
+                "Samples a tick": str(training["best_fd"]["n"]),
+                "Truncation": str(config.fid.trunc),
+            },
         },
         target=config.ada.target if config.ada.mode == "adaptive" else None,
-        n=config.fid.n,
+        n=training["best_fd"]["n"],
         command=shlex.join(["dfd", *sys.argv[1:]]),
     )

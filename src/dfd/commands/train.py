@@ -81,6 +81,8 @@ def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Run
         if manifest.header[kind]:
             folder = manifest_folder(config.data)
             print(f"             {manifest.header[kind]:,} images {word}: {folder / (kind + '.csv')}")
+    for caution in manifest.header.get("cautions", []):
+        print(f"caution      {caution}")
     print(f"model        {config.model.name}, starting from: {origin}")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)

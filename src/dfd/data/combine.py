@@ -7,28 +7,31 @@ from typing import Any
 import pandas as pd
 
 from dfd.config import DataConfig
-from dfd.data.manifest import COLUMNS, SPLITS, Manifest, fingerprint
+from dfd.data.duplicates import group_images
+from dfd.data.manifest import COLUMNS, SPLITS, Manifest, counts, fingerprint
 from dfd.data.names import to_path, to_text
 from dfd.data.samples import load_samples
-from dfd.data.splits import check_labels
+from dfd.data.splits import check_labels, earlier_rows
 from dfd.errors import UserError
+
+SAME_BITS = 8  # of 256: the same picture in another file format. What is merely alike was grouped within its part
 
 
 def combine(own: Manifest, data: DataConfig) -> Manifest:
     """`own` with the samples that `data.add` names, kept beside it as a data set of its own.
 
-    Every image stays in the split that it has. Raises UserError if there are no samples, or if a split of the result
-    would hold one class only.
+    Every image stays in the split that it has. Of a picture that two parts hold, such as two runs of one seed, one row
+    stays: that of the later split (test after val after train). Raises UserError if there are no samples, or if a split
+    of the result would hold one class only.
     """
     added = [load_samples(named) for named in data.add]
-    base = own.table[own.table["label"] == 0] if data.own == "real" else own.table
-    parts = [(own, base), *((manifest, manifest.table) for manifest in added)]
+    parts = [(own, _chosen(own.table, data)), *((manifest, manifest.table) for manifest in added)]
     root = Path(os.path.commonpath([str(manifest.root) for manifest, _ in parts]))
-    table = pd.concat([_moved(manifest, rows, root, number) for number, (manifest, rows) in enumerate(parts)])
+    moved = [_moved(manifest, rows, root, number) for number, (manifest, rows) in enumerate(parts)]
+    table, repeated = _without_repetitions(pd.concat(moved, ignore_index=True))
     _check(table, data)
-    table["group"] = pd.factorize(table["group"])[0]
     table = table.sort_values("path", ignore_index=True)
-    header = _header(own, added, table, data, root)
+    header = _header(own, added, table, data, root) | {"cautions": _cautions(own, added, repeated)}
     folder = Path(data.root) / "prepared" / header["name"]
     combined = Manifest(table, header, folder)
     if not _is_saved(combined, folder):
@@ -36,11 +39,23 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
     return combined
 
 
+def _chosen(table: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    chosen = table[["width", "height"]].min(axis=1) >= data.min_side
+    return table[chosen & (table["label"] == 0)] if data.own == "real" else table[chosen]
+
+
 def _moved(manifest: Manifest, rows: pd.DataFrame, root: Path, number: int) -> pd.DataFrame:
     """Rows with paths from another root, and groups that no other manifest has."""
     below = os.path.relpath(manifest.root, root)
     paths = [to_text(Path(os.path.normpath(Path(below) / to_path(path)))) for path in rows["path"]]
     return rows[list(COLUMNS)].assign(path=paths, group=[f"{number}:{group}" for group in rows["group"]])
+
+
+def _without_repetitions(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Groups over all parts together, and no file and no group in two splits; and the number of rows left out."""
+    table["group"], _ = group_images(table, SAME_BITS)
+    kept = table[~earlier_rows(table)].drop_duplicates(["sha256", "label"])
+    return kept.reset_index(drop=True), len(table) - len(kept)
 
 
 def _check(table: pd.DataFrame, data: DataConfig) -> None:
@@ -61,8 +76,25 @@ def _header(own: Manifest, added: list[Manifest], table: pd.DataFrame, data: Dat
         "root": str(root),
         "fingerprint": fingerprint(table),
         "images": len(table),
-        "parts": {manifest.name: manifest.fingerprint for manifest in (own, *added)},
+        "counts": counts(table, "split"),
+        "sources": counts(table, "source"),
+        "parts": [[manifest.name, manifest.fingerprint] for manifest in (own, *added)],
     }
+
+
+def _cautions(own: Manifest, added: list[Manifest], repeated: int) -> list[str]:
+    """Where samples differ from the real images in what any detector learns first: size and file format."""
+    real = own.table[own.table["label"] == 0]
+    told = [f"{repeated:,} images repeat others and are left out"] if repeated else []
+    for manifest in added:
+        for what, name in (("height", "pixels high"), ("format", "files")):
+            ours, theirs = (rows[what].mode().iloc[0] for rows in (real, manifest.table))
+            if ours != theirs:
+                told.append(
+                    f"the fakes of {manifest.name} are {theirs} {name}, the reals {ours}: a detector may learn no more "
+                    "than that; see side, format and quality of dfd gan generate, and model.input_size"
+                )
+    return told
 
 
 def _is_saved(manifest: Manifest, folder: Path) -> bool:

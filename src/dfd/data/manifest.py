@@ -13,6 +13,7 @@ from dfd.errors import UserError
 from dfd.files import replacing, write_text
 
 SPLITS = ("train", "val", "test")
+LABELS = ("real", "fake")
 COLUMNS = (
     *("path", "label", "split", "source", "group", "sha256", "phash"),
     *("width", "height", "format", "bytes"),
@@ -89,3 +90,11 @@ def fingerprint(table: pd.DataFrame) -> str:
     """Name of the data that a result was obtained on: a hash of each image's content, label and split."""
     lines = sorted(f"{row.sha256} {row.label} {row.split}" for row in table[["sha256", "label", "split"]].itertuples())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def counts(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
+    """Number of real and fake images for each value of a column."""
+    return {
+        str(value): {word: int((rows["label"] == label).sum()) for label, word in enumerate(LABELS)}
+        for value, rows in table.groupby(column)
+    }

@@ -15,13 +15,20 @@ from tqdm import tqdm
 
 from dfd.data.dataset import Images, batches_of, loader
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import Preprocessing, centre_square
+from dfd.data.transforms import Preprocessing
 from dfd.errors import UserError
-from dfd.files import replacing
+from dfd.files import allocate, make_room, replacing, told
 from dfd.runtime import Runtime
 
 FILTER = "lanczos"
 BATCH = 64
+
+
+def reals_of(manifest: Manifest, split: str, side: int) -> pd.DataFrame:
+    """Real images of a split, or of 'all', that a GAN of this resolution can learn from; smaller ones it can't."""
+    table = manifest.table
+    rows = table[(table["label"] == 0) & ((table["split"] == split) | (split == "all"))]
+    return rows[rows[["width", "height"]].min(axis=1) >= side].reset_index(drop=True)
 
 
 def pixels_of(
@@ -41,10 +48,16 @@ def _make(path: Path, manifest: Manifest, rows: pd.DataFrame, side: int, max_pix
     if path.is_file():
         return
     files = [manifest.file(one) for one in rows["path"]]
-    images = Images(files, _plain(side), max_pixels, change=centre_square)
+    images = Images(files, as_pixels(side), max_pixels)
     batches = batches_of(range(len(files)), BATCH)
-    with replacing(path) as temporary, tqdm(total=len(files), desc="reading images", unit="img", disable=None) as bar:
+    make_room(path.parent, len(files) * side * side * 3, "the images take")
+    with (
+        told(path),
+        replacing(path) as temporary,
+        tqdm(total=len(files), desc="reading images", unit="img", disable=None) as bar,
+    ):
         target = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
+        allocate(temporary)
         for batch in loader(images, batches, min(workers, len(batches) - 1)):
             for row, reason in batch.errors.items():
                 raise UserError(
@@ -55,5 +68,6 @@ def _make(path: Path, manifest: Manifest, rows: pd.DataFrame, side: int, max_pix
         target.flush()
 
 
-def _plain(side: int) -> Preprocessing:
-    return Preprocessing(side, "resize", FILTER, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+def as_pixels(side: int) -> Preprocessing:
+    """What a GAN sees of an image: its middle square at `side` pixels, values brought to -1..1."""
+    return Preprocessing(side, "square", FILTER, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

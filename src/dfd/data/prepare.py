@@ -17,23 +17,23 @@ from dfd.data.archive import unpack
 from dfd.data.combine import combine
 from dfd.data.duplicates import group_images
 from dfd.data.inspect import describe_all
-from dfd.data.manifest import COLUMNS, SPLITS, Manifest, fingerprint
+from dfd.data.manifest import COLUMNS, LABELS, SPLITS, Manifest, counts, fingerprint
 from dfd.data.names import to_text
 from dfd.data.sources import SOURCES, Raw
-from dfd.data.splits import assign_splits, check_labels
+from dfd.data.splits import assign_splits, check_labels, earlier_rows, last_split
 from dfd.errors import UserError
 from dfd.files import replacing
 
 PIPELINE = 2  # raise it when the same files and settings would give another manifest
-LABELS = ("real", "fake")
 STRADDLES = "a near duplicate is in the published split"
+COMBINED = ("own", "add", "min_side")  # settings of what is made of the manifest; see `combine`
 UNUSABLE, DROPPED = "unusable.csv", "dropped.csv"
 
 
 def prepare(data: DataConfig, workers: int = -1, force: bool = False) -> Manifest:
     """The manifest of a data set, with the samples that `data.add` names; see `combine` and `prepare_own`."""
     own = prepare_own(data, workers, force)
-    return combine(own, data) if data.add or data.own != "all" else own
+    return combine(own, data) if data.add or data.own != "all" or data.min_side > 0 else own
 
 
 def prepare_own(data: DataConfig, workers: int = -1, force: bool = False) -> Manifest:
@@ -109,7 +109,7 @@ def _unpacked(place: Path, data: DataConfig) -> Path:
 def _settings(data: DataConfig) -> dict[str, Any]:
     """The settings that decide what is in the manifest, given the files."""
     values = asdict(data) | {"fractions": [float(part) for part in data.fractions]}
-    return {key: value for key, value in values.items() if key not in ("source", "root", "own", "add")}
+    return {key: value for key, value in values.items() if key not in ("source", "root", *COMBINED)}
 
 
 def _signature(raw: Raw, data: DataConfig) -> str:
@@ -153,8 +153,8 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
         "root": str(root),
         "fingerprint": fingerprint(table),
         "images": len(table),
-        "counts": _counts(table, "split"),
-        "sources": _counts(table, "source"),
+        "counts": counts(table, "split"),
+        "sources": counts(table, "source"),
         "unusable": len(unusable),
         "dropped": len(dropped),
         "duplicates": duplicates,
@@ -182,19 +182,10 @@ def _dropped(table: pd.DataFrame, keep_splits: bool) -> pd.DataFrame:
     """
     reason = pd.Series("", index=table.index)
     if keep_splits:
-        order = pd.Series(pd.Categorical(table["split"], SPLITS).codes, index=table.index)
-        last = order.groupby(table["group"]).transform("max")
-        reason[order < last] = [f"{STRADDLES} {SPLITS[code]}" for code in last[order < last]]
+        earlier = earlier_rows(table)
+        reason[earlier] = [f"{STRADDLES} {SPLITS[code]}" for code in last_split(table)[earlier]]
     reason[table.groupby("sha256")["label"].transform("nunique") > 1] = "the same file is there as real and as fake"
     return pd.DataFrame({"path": table["path"], "reason": reason})[reason != ""]
-
-
-def _counts(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
-    """Number of real and fake images for each value of a column."""
-    return {
-        str(value): {word: int((rows["label"] == label).sum()) for label, word in enumerate(LABELS)}
-        for value, rows in table.groupby(column)
-    }
 
 
 def _save_list(rows: pd.DataFrame, path: Path) -> None:

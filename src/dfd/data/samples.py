@@ -4,7 +4,6 @@
         /manifest.parquet, manifest.json      written last: a folder without them holds no data set
 """
 
-import errno
 import io
 import shutil
 from collections.abc import Iterable, Sequence
@@ -22,13 +21,13 @@ from dfd.data.duplicates import group_images
 from dfd.data.inspect import describe_all
 from dfd.data.manifest import COLUMNS, HEADER, SPLITS, Manifest, fingerprint
 from dfd.data.sources.base import FAKE
-from dfd.data.splits import deal
+from dfd.data.splits import check_fractions, deal
 from dfd.errors import UserError
+from dfd.files import FULL
 
 IMAGES = "images"
 MARK = "gan:"  # how `data.add` names the samples of a run
-NEAR_BITS = 32  # as data.near_duplicate_bits: samples this alike stay in one split
-FULL = (errno.ENOSPC, errno.EDQUOT)
+NEAR_BITS = 32  # the usual data.near_duplicate_bits: samples this alike stay in one split
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ def write_samples(
     `fractions` are the shares of train, val and test; `about` goes into the header. If the disk is full the images
     written so far are removed again, since the same ones can be made at any time: raises UserError.
     """
-    _check_fractions(fractions)
+    check_fractions("fractions", fractions)
+    (folder / HEADER).unlink(missing_ok=True)  # what was here before is no data set any more
+    shutil.rmtree(folder / IMAGES, ignore_errors=True)
     try:
         _write_images(folder / IMAGES, parts, form)
         manifest = _manifest(folder, name, fractions, seed, about, workers)
@@ -133,8 +134,3 @@ def _manifest(
         "version": __version__,
     }
     return Manifest(table, header, folder)
-
-
-def _check_fractions(fractions: Sequence[float]) -> None:
-    if len(fractions) != len(SPLITS) or min(fractions) < 0 or not np.isclose(sum(fractions), 1, atol=1e-6):
-        raise UserError(f"fractions={list(fractions)} is not three shares (train, val, test) that add up to 1")

@@ -16,8 +16,7 @@ def assign_splits(table: pd.DataFrame, fractions: Sequence[float], seed: int) ->
     No group is in two splits; each label and each source has close to the same shares in all of them.
     Raises UserError for fractions that are not shares of 1, and if a split ends up without one of the labels.
     """
-    if len(fractions) != len(SPLITS) or min(fractions) < 0 or not np.isclose(sum(fractions), 1, atol=1e-6):
-        raise UserError(f"data.fractions={list(fractions)} is not three shares (train, val, test) that add up to 1")
+    check_fractions("data.fractions", fractions)
     parts = deal(table, fractions, seed)
     check_labels(table["label"].to_numpy(), parts, {SPLITS[part]: part for part in range(3) if fractions[part]})
     return pd.Series(np.array(SPLITS, dtype=object)[parts], index=table.index)
@@ -55,6 +54,23 @@ def deal(table: pd.DataFrame, fractions: Sequence[float], seed: int) -> NDArray[
         part = part_of[number] = int(np.argmax(lacking[:, column] @ count))
         lacking[part, column] -= count / sizes[column]
     return part_of[group]
+
+
+def last_split(table: pd.DataFrame) -> pd.Series:
+    """For each row of a table with `split` and `group` the number of the last split that its group is in."""
+    order = pd.Series(pd.Categorical(table["split"], SPLITS).codes, index=table.index)
+    return order.groupby(table["group"]).transform("max")
+
+
+def earlier_rows(table: pd.DataFrame) -> pd.Series:
+    """Rows whose group is also in a later split. Left out, training has seen nothing of test, nor test changed."""
+    return pd.Series(pd.Categorical(table["split"], SPLITS).codes, index=table.index) < last_split(table)
+
+
+def check_fractions(name: str, fractions: Sequence[float]) -> None:
+    """Raise UserError unless these are three shares of 1; `name` is the setting."""
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or not np.isclose(sum(fractions), 1, atol=1e-6):
+        raise UserError(f"{name}={list(fractions)} is not three shares (train, val, test) that add up to 1")
 
 
 def check_labels(labels: NDArray[np.int64], parts: NDArray[np.int64], wanted: dict[str, int]) -> None:

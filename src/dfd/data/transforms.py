@@ -20,6 +20,7 @@ FILTERS = {
 }
 
 
+FITS = ("resize", "square", "crop")
 MIN_SIDE = 16  # pixels; resizing down by some factors leaves nothing of a smaller image
 
 
@@ -27,9 +28,9 @@ MIN_SIDE = 16  # pixels; resizing down by some factors leaves nothing of a small
 class Preprocessing:
     """How an image becomes a network's input. Belongs to the bundle; the same in training and in use.
 
-    `fit`: 'resize' squeezes the whole image to size x size; 'crop' takes the centre at native resolution
-    (an image smaller than that is mirrored at its borders). `mean` and `std` are for inputs in 0..1; the
-    detector applies them itself.
+    `fit`: 'resize' squeezes the whole image to size x size; 'square' resizes the middle square; 'crop' takes the centre
+    at native resolution (an image smaller than that is mirrored at its borders). `mean` and `std` are for inputs in
+    0..1; the detector applies them itself.
     """
 
     size: int
@@ -42,6 +43,8 @@ class Preprocessing:
         """uint8 RGB [H, W, 3] to uint8 RGB [size, size, 3]; `offset` (0..1, down and to the right) places the crop."""
         if self.fit == "crop":
             return crop_at(pad_to(image, self.size), self.size, self.size, offset)
+        if self.fit == "square":
+            image = centre_square(image)
         if image.shape[:2] == (self.size, self.size):
             return image
         # PIL's filters widen when they shrink (no aliasing), which OpenCV's do not.
@@ -59,7 +62,7 @@ class Preprocessing:
             made = cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
         except (KeyError, TypeError) as error:
             raise UserError(f"preprocessing is incomplete or has an unknown entry: {error}") from None
-        if made.fit not in ("resize", "crop") or made.interpolation not in FILTERS or made.size < 1:
+        if made.fit not in FITS or made.interpolation not in FILTERS or made.size < 1:
             raise UserError(f"preprocessing has an unknown value: {values}")
         return made
 

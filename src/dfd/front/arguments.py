@@ -127,7 +127,7 @@ def _spelled_out(word: str) -> list[str]:
     key, _, value = word.partition("=")
     if key != "data" or not (value.startswith("[") and value.endswith("]")):
         return [word]
-    parts = [part.strip().strip("'\"") for part in value[1:-1].split(",")]
+    parts = [part.replace("'", "").replace('"', "").strip() for part in value[1:-1].split(",")]
     added = [part for part in parts if part.startswith("gan:")]
     named = [part for part in parts if part not in added]
     if len(named) != 1 or not named[0]:

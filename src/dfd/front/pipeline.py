@@ -1,8 +1,9 @@
 """Published experiments: several command lines under one name, at a size that one word sets.
 
-A file of the group `experiment` that has `steps` is one. {train} stands for the options of the chosen budget, {runs}
-for the runs of the first step as a list, {all_runs} for all runs so far as bare words. Settings that the user adds go
-to every step that knows them, in place of the step's own.
+A file of the group `experiment` that has `steps` is one. A budget is the options that {train} stands for, or several
+such words with what each stands for. {runs} stands for the runs of the first step as a list, {run2} for those of the
+second, separated by commas, {all_runs} for all runs so far as bare words. Settings that the user adds go to every step
+that knows them, in place of the step's own; but for those of the sections in `fixed`, which are the experiment's.
 """
 
 import shlex
@@ -42,10 +43,11 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
     budget = _value(request, "budget") or "cpu"
     if budget not in content["budgets"]:
         raise UserError(f"budget={budget} is not one of the choices: {', '.join(content['budgets'])}")
+    _check_fixed(content.get("fixed", []), request)
     codes = [EXIT_OK]
-    first: list[Path] = []
-    for number, step in enumerate(content["steps"]):
-        words = _words(step, content["budgets"][budget], first, runs)
+    by_step: list[list[Path]] = []
+    for step in content["steps"]:
+        words = _words(step, content["budgets"][budget], by_step)
         command = find_command(words)
         if command is None:
             raise UserError(f"experiment: {words[0]!r} is no command of dfd")
@@ -57,24 +59,39 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
         print(f"\n$ dfd {command.name} {shlex.join(line)}\n", flush=True)
         if request.show or request.help:
             continue
+        before = len(runs)
         codes.append(perform(parse(command, line), runs))
         if codes[-1] not in (EXIT_OK, EXIT_PARTIAL):
             break
-        if number == 0:
-            first = list(runs)
+        by_step.append(runs[before:])
     return worst(codes)
 
 
-def _words(step: str, budget: str, first: list[Path], runs: list[Path]) -> list[str]:
-    listed = "[" + ",".join(quoted(str(run)) for run in first) + "]"
+def _check_fixed(sections: list[str], request: Request) -> None:
+    for word in request.overrides:
+        section = word.partition("=")[0].partition(".")[0]
+        if section in sections:
+            raise UserError(
+                f"{word}: each step of this experiment has {section} of its own; leave it out, and prepare the data "
+                "sets under their names first, as in dfd data prepare data=real140k data.source=PATH"
+            )
+
+
+def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -> list[str]:
+    for name, options in ({"train": budget} if isinstance(budget, str) else budget).items():
+        step = step.replace(f"{{{name}}}", options)
+    if not by_step:  # nothing has run yet: the words are only shown, or of the first step
+        return step.split()
+    each = [",".join(quoted(str(run)) for run in runs) for runs in by_step]
+    stands = {f"{{run{number}}}": runs for number, runs in enumerate(each, 1)} | {"{runs}": f"[{each[0]}]"}
     found = []
-    for word in step.replace("{train}", budget).split():
-        if not first:  # nothing has run yet: the words are only shown, or of the first step
-            found.append(word)
-        elif word == "{all_runs}":
-            found += [str(run) for run in runs]
-        else:
-            found.append(word.replace("{runs}", listed))
+    for word in step.split():
+        if word == "{all_runs}":
+            found += [str(run) for runs in by_step for run in runs]
+            continue
+        for name, runs in stands.items():
+            word = word.replace(name, runs)  # noqa: PLW2901
+        found.append(word)
     return found
 
 

@@ -16,6 +16,7 @@ from dfd.files import replacing, sha256_of, write_text
 from dfd.gan.generator import Generator, GeneratorShape
 
 FORMAT = 1
+FINISHED = "metrics.json"  # what a run writes last
 FOLDER, CARD, WEIGHTS = "generator", "generator.yaml", "generator.safetensors"
 
 
@@ -60,7 +61,7 @@ def save(saved: Saved, run: Path) -> None:
 
 
 def find(run: str | None, outputs: Path = Path("outputs")) -> Path:
-    """The folder of the finished GAN run that `run` names; None: the newest under `outputs`.
+    """The folder of the GAN run that `run` names; None: the newest finished one under `outputs`.
 
     Raises UserError if there is none.
     """
@@ -70,11 +71,10 @@ def find(run: str | None, outputs: Path = Path("outputs")) -> Path:
                 f"run={run}: no {FOLDER}/{CARD} there; accepted is the folder of a finished `dfd gan train`"
             )
         return Path(run)
-    found = list(outputs.glob(f"gan-train/*/*/{FOLDER}/{CARD}"))
+    cards = outputs.glob(f"gan-train/*/*/{FOLDER}/{CARD}")
+    found = [card for card in cards if (card.parents[1] / FINISHED).is_file()]
     if not found:
-        raise UserError(
-            f"no GAN under {outputs}/; run `dfd gan train` first, or name the folder of one with run=FOLDER"
-        )
+        raise UserError(f"no finished GAN under {outputs}/; run `dfd gan train` first, or name one with run=FOLDER")
     return max(found, key=lambda path: path.stat().st_mtime).parents[1]
 
 

@@ -9,11 +9,8 @@ another folder. Rows are found by the sha256 of their image, not by their place.
                                   about.json       what it belongs to; written last
 """
 
-import errno
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +24,7 @@ import torch
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
 from dfd.data.transforms import Preprocessing
-from dfd.errors import UserError
-from dfd.files import replacing, write_text
+from dfd.files import allocate, make_room, replacing, told, write_text
 from dfd.inference.forward import Network, compute, in_precision
 from dfd.models.detector import Backbone
 from dfd.runtime import Runtime
@@ -151,7 +147,7 @@ def _compute(
     total = len(images)
     errors: dict[int, str] = {}
     function = in_precision(detector, detector.features, runtime)
-    runtime.on_main(lambda: _make_room(folder, total * detector.width * 4))
+    runtime.on_main(lambda: make_room(folder, total * detector.width * 4, "the features take"))
     with _writing(folder / FEATURES, (total, detector.width), runtime) as target:
         for start in range(0, total, ROWS_AT_ONCE):
             rows = range(start, min(start + ROWS_AT_ONCE, total))
@@ -173,38 +169,10 @@ def _writing(path: Path, shape: tuple[int, int], runtime: Runtime) -> Iterator[n
         return
     with replacing(path) as temporary:
         target = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        with _told(path):
-            _allocate(temporary)
+        with told(path):
+            allocate(temporary)
             yield target
             target.flush()
-
-
-def _allocate(path: Path) -> None:
-    """Take the room now: writing to a mapped file on a full disk would kill the process instead of telling."""
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as handle:
-            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
-
-
-def _make_room(folder: Path, size: int) -> None:
-    with _told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise UserError(
-            f"{folder}: the features take {size / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free; "
-            "make room, or choose another data.root"
-        )
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise UserError(f"{path} can't be written: {error.strerror}") from None
-        raise
 
 
 @contextmanager
@@ -214,7 +182,7 @@ def _alone(folder: Path, runtime: Runtime) -> Iterator[None]:
         runtime.wait()
         yield
         return
-    with _told(folder.parent):
+    with told(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         handle = open(folder.parent / f"{folder.name}.lock", "w")  # noqa: SIM115  # closed below
     with handle:

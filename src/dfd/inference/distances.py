@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import FILTERS, centre_square
+from dfd.data.transforms import Preprocessing
 from dfd.inference.cache import features_of
 from dfd.inference.extractors import Extractor
 from dfd.inference.forward import compute, in_precision
@@ -27,10 +26,7 @@ class Square:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to uint8 RGB [side, side, 3]."""
-        square = centre_square(image)
-        if len(square) == self.side:
-            return square
-        return np.asarray(Image.fromarray(square).resize((self.side, self.side), FILTERS[self.filter]))
+        return Preprocessing(self.side, "square", self.filter, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(image)
 
     def __str__(self) -> str:
         return f"centre square, {self.side} px, {self.filter}"

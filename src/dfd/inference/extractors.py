@@ -24,7 +24,7 @@ from dfd.models import bundle as bundles
 from dfd.models.bundle import DetectorBundle
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import PROBE_SECONDS, build_pretrained
-from dfd.runtime import Runtime
+from dfd.runtime import Runtime, full_fp32
 
 INCEPTION, BUNDLE = "inception", "bundle"
 INCEPTION_WIDTH = 2048
@@ -64,7 +64,7 @@ class Extractor:
 
     def features(self, inputs: torch.Tensor) -> torch.Tensor:
         """Network inputs uint8 [N, 3, H, W] on the device to features float32 [N, width]."""
-        with torch.autocast(inputs.device.type, enabled=False):
+        with torch.autocast(inputs.device.type, enabled=False), full_fp32():
             if isinstance(self._network, Detector):
                 return self._network.features(inputs).float()
             return self._network(inputs)[0].float()
@@ -95,6 +95,8 @@ def extractor_of(config: FidConfig, runtime: Runtime) -> Extractor:
 
     Raises UserError if its weights can't be had, are damaged, or are those of an ensemble.
     """
+    if config.bundle and config.backbone != BUNDLE:
+        raise UserError(f"fid.bundle={config.bundle} goes with fid=bundle, and not with fid={config.name}")
     if config.backbone == INCEPTION:
         return _inception(config, runtime)
     if config.backbone == BUNDLE:

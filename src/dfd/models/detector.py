@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dfd.config import ModelConfig
-from dfd.data.pixels import FILTER
+from dfd.data.pixels import as_pixels
 from dfd.data.transforms import FILTERS, Preprocessing
 from dfd.errors import UserError
 from dfd.gan.discriminator import DiscriminatorShape, Trunk
@@ -115,7 +115,7 @@ def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:
 def preprocessing_of(config: ModelConfig) -> Preprocessing:
     """The backbone's own preprocessing, with the user's settings over it."""
     if DiscriminatorShape.is_name(config.backbone):
-        return _as_in_training(config.backbone)
+        return as_pixels(DiscriminatorShape.parse(config.backbone).resolution)
     _check_known(config.backbone)
     own: Any = timm.models.get_pretrained_cfg(config.backbone)
     interpolation = config.interpolation or own.interpolation
@@ -128,11 +128,6 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
         mean=_triple("model.mean", config.mean or own.mean),
         std=_triple("model.std", config.std or own.std),
     )
-
-
-def _as_in_training(name: str) -> Preprocessing:
-    """What a discriminator saw while the GAN was trained: pixels in -1..1, see `data.pixels`."""
-    return Preprocessing(DiscriminatorShape.parse(name).resolution, "resize", FILTER, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:

@@ -61,13 +61,11 @@ class GanTask:
         }
         self._gamma = losses.r1_gamma(gan.resolution, self.batch_size) if gan.r1_gamma is None else gan.r1_gamma
         self._half_life = losses.ema_kimg(self.batch_size) if gan.ema_kimg is None else gan.ema_kimg
+        self._figures: dict[str, torch.Tensor] = {}  # of the step at hand
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
         self._shown = 0  # real images so far
         self._widest = 0.0  # the samples' largest diversity so far
-        if gan.compile:
-            self.generator.compile()
-            self.discriminator.compile()
 
     def batches(self, start_step: int) -> Iterator[torch.Tensor]:
         """For each step, this rank's real images: uint8 [n, 3, R, R], half of them mirrored if so configured."""
@@ -92,10 +90,11 @@ class GanTask:
         real = to_images(batch.to(self._runtime.device, non_blocking=True))
         if self._runtime.channels_last:
             real = real.contiguous(memory_format=torch.channels_last)
-        loss = self._discriminator_step(real, step) + self._generator_step(len(real), step)
+        self._discriminator_step(real, step)
+        self._generator_step(len(real), step)
         self._follow(step)
         self._controller.step(lambda sums: self._runtime.accelerator.reduce(sums, "sum"))
-        return {"loss": loss}
+        return {"loss": self._count()}
 
     def validate(self) -> dict[str, float]:
         """The means of the tick's steps, what steers the augmentation, and the figures of `measure`."""
@@ -162,7 +161,7 @@ class GanTask:
         networks = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
         return {**networks, **optimizers, "controller": self._controller, "path_length": self._path_length}
 
-    def _discriminator_step(self, real: torch.Tensor, step: int) -> torch.Tensor:
+    def _discriminator_step(self, real: torch.Tensor, step: int) -> None:
         with self._updating("discriminator"):
             with torch.no_grad(), self._autocast():
                 fake = self.generator.synthesize(self._styles(len(real)), noise="random")
@@ -174,13 +173,12 @@ class GanTask:
         self._controller.observe(real_logits)
         self._add(loss_d=loss, real_sign=real_logits.sign().mean(), fake_sign=fake_logits.sign().mean())
         if step % self._gan.r1_interval == 0 and self._gamma > 0:
-            with self._updating("discriminator"):
+            with self._updating("discriminator", "penalty_gradient"):
                 penalty = losses.r1_penalty(self.discriminator, self._augmented(real))
                 (penalty * (self._gamma / 2 * self._gan.r1_interval)).backward()
             self._add(r1=penalty)
-        return loss.detach()
 
-    def _generator_step(self, count: int, step: int) -> torch.Tensor:
+    def _generator_step(self, count: int, step: int) -> None:
         with self._updating("generator"):
             with self._autocast():
                 w = self._styles(count, track=True)
@@ -189,13 +187,12 @@ class GanTask:
             loss.backward()
         self._add(loss_g=loss)
         if self._gan.pl_weight > 0 and step % self._gan.pl_interval == 0:
-            with self._updating("generator"):
+            with self._updating("generator", "penalty_gradient"):
                 w = self._styles(max(1, count // self._gan.pl_shrink))
                 penalty = self._path_length.penalty(self.generator.synthesize(w, noise="random"), w)
                 (penalty * (self._gan.pl_weight * self._gan.pl_interval)).backward()
             self._runtime.average([self._path_length.mean])
             self._add(path_length=self._path_length.mean)
-        return loss.detach()
 
     def _styles(self, count: int, track: bool = False) -> torch.Tensor:
         """w [count, layers, latent], some of them mixed of two; `track`: they move the generator's average w."""
@@ -209,8 +206,11 @@ class GanTask:
         return self._augmentation(images, self._controller.p)
 
     @contextmanager
-    def _updating(self, name: str) -> Iterator[None]:
-        """Take an optimiser step of one network with the gradients that the block leaves; the other one is fixed."""
+    def _updating(self, name: str, figure: str = "gradient") -> Iterator[None]:
+        """Take an optimiser step of one network with the gradients that the block leaves; the other one is fixed.
+
+        `figure` is what their norm is logged as.
+        """
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         for other, network in networks.items():
             network.train().requires_grad_(other == name)
@@ -218,7 +218,7 @@ class GanTask:
         yield
         gradients = [each.grad for each in networks[name].parameters() if each.grad is not None]
         self._runtime.average(gradients)
-        self._add(**{f"gradient_{name[0]}": nn.utils.get_total_norm(gradients)})
+        self._add(**{f"{figure}_{name[0]}": nn.utils.get_total_norm(gradients)})
         self._optimizers[name].step()
 
     def _follow(self, step: int) -> None:
@@ -233,9 +233,17 @@ class GanTask:
                 target.copy_(source)
 
     def _add(self, **figures: torch.Tensor) -> None:
-        for name, value in figures.items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
+        self._figures |= {name: value.detach().float() for name, value in figures.items()}
+
+    def _count(self) -> torch.Tensor:
+        """Add the step's figures, as means over the ranks, to the tick's; returns the sum of both networks' losses."""
+        means = torch.stack(list(self._figures.values()))
+        self._runtime.average([means])
+        for name, value in zip(self._figures, means.unbind(), strict=True):
+            self._sums[name] = self._sums.get(name, 0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
+        figures, self._figures = dict(zip(self._figures, means.unbind(), strict=True)), {}
+        return figures["loss_d"] + figures["loss_g"]
 
     def _autocast(self) -> Any:
         return self._runtime.autocast(cpu_bf16=self._gan.cpu_bf16)
@@ -263,4 +271,4 @@ def _batch_size(gan: GanConfig, images: int, world: int) -> int:
 def _adam(network: nn.Module, lr: float, interval: int) -> torch.optim.Adam:
     """Adam with beta1 0; `interval`: steps between penalties, which are steps of their own (lazy regularisation)."""
     rate, beta2 = losses.lazy(lr, BETA2, interval) if interval else (lr, BETA2)
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, beta2), eps=1e-8)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, beta2), eps=1e-8, fused=True)

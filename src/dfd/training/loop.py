@@ -171,6 +171,7 @@ def _restore(task: Task, run: Path) -> Progress:
 
 
 def _save(task: Task, runtime: Runtime, run: Path, progress: Progress, clock: "_Clock") -> None:
+    _mean_loss(task, progress)  # weights that are no numbers must not replace good ones
     clock.stop(progress)
     progress.losses[0] = float(progress.losses[0])
     if runtime.is_main:
