@@ -86,7 +86,7 @@ CHOICES = [
     for command in COMMANDS
     for group, choices in groups(command).items()
     for choice in choices
-    if choice not in ("yonsei_ensemble", "real140k_single", "gan_adaptability")  # several commands: see commands/test_experiments.py
+    if choice not in ("yonsei_ensemble", "real140k_single", "gan_adaptability")  # several commands: test_experiments.py
 ]  # fmt: skip
 
 

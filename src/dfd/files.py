@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except Exception as error:
-        if isinstance(error, OSError) or not _is_full(path.parent, error):
+        if isinstance(error, (OSError, UserError)) or not _is_full(path.parent, error):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:

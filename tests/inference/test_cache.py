@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
         with pytest.raises(UserError, match="can't be written: No space left on device"):
             compute(detector, manifest, runtime)
     with monkeypatch.context() as patch:
-        patch.setattr(cache.shutil, "disk_usage", lambda path: cache.shutil._ntuple_diskusage(10, 10, 0))
+        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
         with pytest.raises(UserError, match="make room, or choose another data.root"):
             compute(detector, manifest, runtime)
     assert not [path for path in Path("data/features").rglob("*") if path.suffix in (".npy", ".json", ".parquet")]

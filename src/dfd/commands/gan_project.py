@@ -153,9 +153,11 @@ def _show(table: pd.DataFrame, out: Path) -> None:
         shown.add_column(column, justify="left" if column == "photograph" else "right")
     for row in table.itertuples():
         if isinstance(row.error, str):  # NaN where there is none
-            shown.add_row(escape(row.path), escape(row.error), "", "", style="yellow")
+            shown.add_row(escape(Path(row.path).name), escape(row.error), "", "", style="yellow")
         else:
-            shown.add_row(escape(row.path), f"{row.psnr_db:.1f}", f"{row.looks:.3f}", f"{row.looks_at_start:.3f}")
+            shown.add_row(
+                escape(Path(row.path).name), f"{row.psnr_db:.1f}", f"{row.looks:.3f}", f"{row.looks_at_start:.3f}"
+            )
     console = Console()
     console.print(shown)
     console.print(

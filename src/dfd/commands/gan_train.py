@@ -91,8 +91,8 @@ def _reals(manifest: Manifest, resolution: int) -> tuple[pd.DataFrame, int]:
         if large["group"].nunique() < least:
             raise UserError(
                 f"data set {manifest.name!r} has {len(every)} real images in its {split} split, {len(large)} of them "
-                f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more that don't "
-                "repeat each other"
+                f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more that "
+                "don't repeat each other"
             )
         if split == "train":
             found = large, len(every) - len(large)
