@@ -391,7 +391,7 @@ class TrainConfig:
 
 @dataclass
 class EvalConfig:
-    """Measure a bundle on a split of a data set: metrics with intervals, predictions and a report."""
+    """Measure a bundle on a split of a data set, with intervals, predictions and a report; or, with --fid, a GAN."""
 
     name: str = setting(
         "${oc.select:fid.name,${oc.select:data.name,bundle}}",

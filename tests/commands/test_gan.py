@@ -197,6 +197,7 @@ def test_one_clear_message_for_a_mistake(
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told
+    assert not list(Path("outputs").glob("gan-train/*/*/checkpoint")), "a run that can't be resumed"
 
 
 def test_one_image_and_no_reals_are_told(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,13 +208,13 @@ def test_the_loss_turning_into_no_number_ends_the_run_with_advice(tmp_path: Path
 def test_mode_collapse_is_said_once_the_samples_have_lost_their_variety(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    diversity = iter([0.3, 0.8, 0.3])
+    diversity = iter([2.0, 0.7, 0.3])
     images = shapes(20, seed=0)
     config = config_of()
     task = task_of(config, images, lambda *_: {"fd": 1.0, "kid": 0.0, "diversity": next(diversity)})
     progress = fit(task, config.gan, start(config.runtime, cpu_bf16=False), tmp_path, 0)
     assert [row["collapsed"] for row in progress.history] == [0, 0, 1]
-    assert capsys.readouterr().out.count("mode collapse: the samples' diversity fell from 0.80 to 0.30") == 1
+    assert capsys.readouterr().out.count("mode collapse: the samples' diversity fell from 1.00 to 0.30") == 1
 
 
 def test_the_smallest_distance_is_kept(tmp_path: Path) -> None:

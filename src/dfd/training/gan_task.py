@@ -31,8 +31,7 @@ class GanTask:
     """Generator against discriminator. See `dfd.training.loop.Task` for the methods' contracts.
 
     `pixels`: the real images, uint8 [N, R, R, 3]. `measure(generator, kimg)` gives the figures of a tick, 'fd' among
-    them, from the moving average of the generator; it runs on the main rank alone,
-    and is None on the others.
+    them, from the moving average of the generator; it runs on the main rank alone, and is None on the others.
     """
 
     monitor, lower_is_better = "fd", True
@@ -111,7 +110,7 @@ class GanTask:
 
     def _collapse(self, measured: dict[str, float]) -> dict[str, float]:
         """Whether the samples have lost most of the variety that they had, which is said once it happens."""
-        self._widest = max(self._widest, measured["diversity"])
+        self._widest = max(self._widest, min(measured["diversity"], 1.0))  # above 1 is noise, not variety
         collapsed = measured["diversity"] < COLLAPSED * self._widest
         if collapsed and self._runtime.is_main:
             print(
