@@ -174,6 +174,16 @@ def test_project_writes_a_picture_the_latents_and_a_row_for_each_photograph(insi
         assert load_file((run / row.picture).with_suffix(".safetensors"))["w"].shape[1] == 16
 
 
+def test_photographs_alone_are_enough_for_a_gan(gan: Trained, workdir: Path) -> None:
+    """No real/ and fake/ folders, no fakes: what most people have."""
+    shutil.copytree(gan.images / "real", workdir / "photos" / "2026")
+    assert main([*gan_arguments(workdir / "photos"), "data.own=real"]) == 0
+    metrics = json.loads((newest_run(workdir, "gan-train") / "metrics.json").read_text())
+    assert set(metrics["by_source"]) == {"tiny-real", "gan-tiny"}
+    network = ["fid=efficientnet_lite0", "fid.n=40", "runtime.device=cpu", "runtime.workers=0"]
+    assert main(["eval", *network]) == 0
+
+
 # Mistakes
 
 
@@ -184,7 +194,7 @@ def test_project_writes_a_picture_the_latents_and_a_row_for_each_photograph(insi
         (["gan.resolution=16"], "gan.resolution=16 is too small"),
         (["gan.resolution=64"], "0 of them with both sides of at least gan.resolution=64 pixels"),
         (["data.fractions=[0.1,0.1,0.8]"], "accepted are 16 or more that don't repeat each other"),
-        (["data.add=[gan:nowhere]"], "there are no samples in nowhere"),
+        (["data.add=[gan:nowhere]"], "has no part in gan train, which learns from real images alone"),
         (["fid.split=val"], "fid.split=val has no part in gan train"),
         (["gan.branches=sound"], "gan.branches=sound is not one of the choices: both, image, frequency"),
         (["runtime.precision=fp16"], "runtime.precision=fp16 needs a GPU"),

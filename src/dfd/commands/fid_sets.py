@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dfd.commands.data import prepared
+from dfd.commands.data import prepared_own
 from dfd.config import DataConfig, FidConfig
 from dfd.data.decode import UnusableImage, open_image, read_bytes, read_image
 from dfd.data.discover import find_images
@@ -164,7 +164,7 @@ def _saved(run: str | None) -> storage.Saved:
 
 def _manifest(data: DataConfig, runtime: Runtime) -> Manifest:
     try:
-        return prepared(data, runtime)
+        return prepared_own(data, runtime)
     except UserError as error:
         hint = "name two folders, as in fid.real=FOLDER fid.fake=FOLDER"
         raise UserError(f"{error}\nThese are the data that the GAN was trained on; or {hint}") from None

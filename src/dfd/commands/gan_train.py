@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from dfd.commands import gan_detector
-from dfd.commands.data import prepared
+from dfd.commands.data import prepared_own
 from dfd.config import FidConfig, GanTrainConfig, RuntimeConfig
 from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.pixels import pixels_of, reals_of
@@ -35,10 +35,10 @@ SAMPLES, PAGE = "samples", "training.html"
 def run(config: GanTrainConfig, out: Path) -> int:
     """Train, keep the best generator, draw samples, make the discriminator a detector. `out` is the run's folder."""
     generator_shape(config.gan)  # a resolution that can't be made is told before anything is read
-    _check_fid(config)
+    _check_settings(config)
     runtime = _start(config.runtime, config.gan.cpu_bf16)
     out = runtime.broadcast(out)
-    manifest = prepared(config.data, runtime)
+    manifest = prepared_own(config.data, runtime)
     reals, small = _reals(manifest, config.gan.resolution)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     pixels = pixels_of(manifest, reals, config.gan.resolution, Path(config.data.root), config.data.max_pixels, runtime)
@@ -73,8 +73,10 @@ def _start(config: RuntimeConfig, cpu_bf16: bool) -> Runtime:
     return start(replace(config, precision="fp32"), cpu_bf16=cpu_bf16)
 
 
-def _check_fid(config: GanTrainConfig) -> None:
-    """What follows the training has samples and reals of its own; settings that would have no effect are refused."""
+def _check_settings(config: GanTrainConfig) -> None:
+    """Settings that would have no effect are refused: the training has samples and reals of its own."""
+    if config.data.add:
+        raise UserError(f"data.add={config.data.add} has no part in gan train, which learns from real images alone")
     usual = FidConfig()
     for key in ("real", "fake", "run", "split", "resolution", "filter", "seed"):
         if getattr(config.fid, key) != getattr(usual, key):

@@ -61,6 +61,8 @@ def _without_repetitions(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def _check(table: pd.DataFrame, data: DataConfig) -> None:
     codes = pd.Categorical(table["split"], SPLITS).codes
     try:
+        if not table["label"].any():
+            raise UserError("there are no fakes")
         present = {name: code for code, name in enumerate(SPLITS) if (codes == code).any()}
         check_labels(table["label"].to_numpy(), codes, present)
     except UserError as error:

@@ -134,7 +134,8 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
     table = table.sort_values("path", ignore_index=True).astype({"label": np.int8})
     unusable = table.loc[table["error"] != "", ["path", "error"]].rename(columns={"error": "reason"})
     table = table[table["error"] == ""].drop(columns="error").reset_index(drop=True)
-    _check_usable(table, unusable, root)
+    kinds = LABELS[:1] if data.own == "real" else LABELS
+    _check_usable(table, unusable, root, kinds)
 
     table["group"], duplicates = group_images(table, data.near_duplicate_bits)
     keep_splits = data.keep_splits and "split" in table
@@ -143,9 +144,9 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
     if keep_splits:
         duplicates["across_published_splits"] = int(dropped["reason"].str.startswith(STRADDLES).sum())
         kept = pd.Categorical(table["split"], SPLITS).codes
-        check_labels(table["label"].to_numpy(), kept, {SPLITS[code]: code for code in np.unique(kept)})
+        check_labels(table["label"].to_numpy(), kept, {SPLITS[code]: code for code in np.unique(kept)}, kinds)
     else:
-        table["split"] = assign_splits(table, data.fractions, data.split_seed)
+        table["split"] = assign_splits(table, data.fractions, data.split_seed, kinds)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]].infer_objects()
     header = {
         "name": data.name,
@@ -166,8 +167,8 @@ def _build(raw: Raw, data: DataConfig, workers: int) -> tuple[Manifest, pd.DataF
     return Manifest(table, header, manifest_folder(data)), unusable, dropped
 
 
-def _check_usable(table: pd.DataFrame, unusable: pd.DataFrame, folder: Path) -> None:
-    for label, word in enumerate(LABELS):
+def _check_usable(table: pd.DataFrame, unusable: pd.DataFrame, folder: Path, wanted: tuple[str, ...]) -> None:
+    for label, word in enumerate(wanted):
         if not (table["label"] == label).any():
             example = f", such as {unusable['path'].iloc[0]}: {unusable['reason'].iloc[0]}" if len(unusable) else ""
             raise UserError(f"no usable {word} images in {folder} ({len(unusable):,} unusable{example})")

@@ -6,19 +6,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfd.data.manifest import SPLITS
+from dfd.data.manifest import LABELS, SPLITS
 from dfd.errors import UserError
 
 
-def assign_splits(table: pd.DataFrame, fractions: Sequence[float], seed: int) -> pd.Series:
+def assign_splits(
+    table: pd.DataFrame, fractions: Sequence[float], seed: int, kinds: Sequence[str] = LABELS
+) -> pd.Series:
     """'train', 'val' or 'test' for each row of a table with the columns `group`, `label` and `source`.
 
     No group is in two splits; each label and each source has close to the same shares in all of them.
-    Raises UserError for fractions that are not shares of 1, and if a split ends up without one of the labels.
+    Raises UserError for fractions that are not shares of 1, and if a split ends up without one of `kinds`: real and
+    fake, or real alone.
     """
     check_fractions("data.fractions", fractions)
     parts = deal(table, fractions, seed)
-    check_labels(table["label"].to_numpy(), parts, {SPLITS[part]: part for part in range(3) if fractions[part]})
+    wanted = {SPLITS[part]: part for part in range(3) if fractions[part]}
+    check_labels(table["label"].to_numpy(), parts, wanted, kinds)
     return pd.Series(np.array(SPLITS, dtype=object)[parts], index=table.index)
 
 
@@ -73,10 +77,12 @@ def check_fractions(name: str, fractions: Sequence[float]) -> None:
         raise UserError(f"{name}={list(fractions)} is not three shares (train, val, test) that add up to 1")
 
 
-def check_labels(labels: NDArray[np.int64], parts: NDArray[np.int64], wanted: dict[str, int]) -> None:
-    """Raise UserError if one of the wanted parts (name: number) holds no real or no fake images."""
+def check_labels(
+    labels: NDArray[np.int64], parts: NDArray[np.int64], wanted: dict[str, int], kinds: Sequence[str] = LABELS
+) -> None:
+    """Raise UserError if a wanted part (name: number) holds none of one of `kinds`: real, or real and fake."""
     for name, part in wanted.items():
-        for label, word in enumerate(("real", "fake")):
+        for label, word in enumerate(kinds):
             if not np.any(labels[parts == part] == label):
                 raise UserError(
                     f"too few images: {name} would hold no {word} ones. There are {np.sum(labels == label):,} in all, "

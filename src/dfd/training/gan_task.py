@@ -47,7 +47,8 @@ class GanTask:
         self._fingerprint, self._measure = fingerprint, measure
         self.batch_size = _batch_size(gan, len(pixels), runtime.world)
         self.steps = max(1, round(gan.kimg * 1000 / self.batch_size))
-        self.steps_per_period = max(1, round(gan.tick_kimg * 1000 / self.batch_size))
+        ticks = max(1, round(gan.kimg / gan.tick_kimg))
+        self.steps_per_period = -(-self.steps // ticks)  # rounded up, so that no tick of a few steps is left over
 
         self.generator = runtime.place(Generator(generator_shape(gan)))
         self.discriminator = runtime.place(Discriminator(discriminator_shape(gan)))

@@ -4,6 +4,8 @@
     fake/stylegan/…            source stylegan: the folder below real or fake, where there is one
     train/real/…, val/…        splits above, kept if keep_splits (valid and validation are names of val)
 
+or, with own=real, any images without such folders: all of them are real.
+
 The names' case does not matter. A CSV has columns for the path (relative to the CSV), the label and, optionally,
 the source (`csv_path`, `csv_label`, `csv_fake`, `csv_source`), and `split`, kept if keep_splits.
 """
@@ -33,9 +35,12 @@ class Folder:
         if raw.is_file():
             return _from_csv(raw, data)
         top = first_folder(raw, lambda folder: bool(_kinds(folder) or _splits(folder)))
+        if top is None and data.own == "real":
+            return _of_reals(raw, data.name)
         if top is None:
             raise UserError(
-                f"{raw} holds neither real/ and fake/ folders, nor train/, val/ and test/ with those in them"
+                f"{raw} holds neither real/ and fake/ folders, nor train/, val/ and test/ with those in them; "
+                "with data.own=real all images in it are taken as real"
             )
         if _kinds(top):
             return Raw(object_table(_rows(top, top, data.name)), top)
@@ -45,6 +50,12 @@ class Folder:
             for row in _rows(folder, top, data.name)
         ]
         return Raw(object_table(rows), top)
+
+
+def _of_reals(raw: Path, name: str) -> Raw:
+    """All images below a folder, as real ones: what a GAN learns from."""
+    rows = [{"path": path.relative_to(raw), "label": REAL, "source": f"{name}-real"} for path in images_below(raw)]
+    return Raw(object_table(rows), raw)
 
 
 def _kinds(folder: Path) -> dict[Path, int]:
