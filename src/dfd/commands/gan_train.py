@@ -88,17 +88,17 @@ def _check_settings(config: GanTrainConfig) -> None:
 
 def _reals(manifest: Manifest, resolution: int) -> tuple[pd.DataFrame, int]:
     """The real images of the train split that are large enough, and the number of those that are not."""
+    sizes = {split: [reals_of(manifest, split, side) for side in (0, resolution)] for split in FEWEST}
     for split, least in FEWEST.items():
-        every, large = reals_of(manifest, split, 0), reals_of(manifest, split, resolution)
+        every, large = sizes[split]
         if large["group"].nunique() < least:
             raise UserError(
                 f"data set {manifest.name!r} has {len(every)} real images in its {split} split, {len(large)} of them "
                 f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more that "
                 "don't repeat each other"
             )
-        if split == "train":
-            found = large, len(every) - len(large)
-    return found
+    every, large = sizes["train"]
+    return large, len(every) - len(large)
 
 
 def _watch(config: GanTrainConfig, pixels: np.ndarray, runtime: Runtime, out: Path) -> Watch:
@@ -122,7 +122,9 @@ def _announce(
     sizes = [sum(each.numel() for each in network.parameters()) for network in (task.generator, task.discriminator)]
     print(f"generator    {config.gan.resolution} pixels, {sizes[0] / 1e6:.1f} million weights")
     print(f"critic       {sizes[1] / 1e6:.1f} million weights, looks at: {config.gan.branches}")
-    print(f"length       {task.steps * task.batch_size / 1000:,.0f} kimg in {task.steps:,} steps of {task.batch_size}")
+    print(
+        f"length       {round(task.steps * task.batch_size / 1000, 3):,} kimg in {task.steps:,} steps of {task.batch_size}"
+    )
     print(f"measured by  {watch.label}, called fd below: {watch.n:,} samples against {watch.n_real:,} images")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)
