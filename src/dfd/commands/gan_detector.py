@@ -29,7 +29,7 @@ from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, assemble, preprocessing_of
 from dfd.report.words import interval, number
 from dfd.runtime import Runtime
-from dfd.training.gan_head import FOLDS, fit_head, put_head
+from dfd.training.gan_head import FEWEST_GROUPS, fit_head, put_head
 from dfd.training.gan_task import discriminator_shape
 
 CRITIC = "critic"
@@ -171,7 +171,7 @@ def _too_alike(out: Path) -> bool:
     """Whether the samples are too few, but for repetitions, to fit and measure a detector on."""
     table = load_samples(f"{MARK}{out}").table
     groups = table.groupby("split")["group"].nunique()
-    return groups.get("val", 0) < FOLDS or groups.get("test", 0) < 1
+    return groups.get("val", 0) < FEWEST_GROUPS or groups.get("test", 0) < 1
 
 
 def _without(training: dict[str, Any], runtime: Runtime, out: Path) -> int:

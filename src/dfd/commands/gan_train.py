@@ -23,12 +23,16 @@ from dfd.inference.extractors import extractor_of
 from dfd.report.gan_page import GanContext, write_gan_page
 from dfd.runtime import Runtime, seed_from, start
 from dfd.training import checkpoint
-from dfd.training.gan_head import FOLDS
+from dfd.training.gan_head import FEWEST_GROUPS
 from dfd.training.gan_task import GanTask, generator_shape
 from dfd.training.gan_watch import FOLDER, Watch
 from dfd.training.loop import Progress, fit
 
-FEWEST = {"train": 16, "val": FOLDS, "test": 1}  # real images: for the networks, the detector's head, its measurement
+FEWEST = {
+    "train": 16,
+    "val": FEWEST_GROUPS,
+    "test": 1,
+}  # real images: for the networks, the detector's head, its measurement
 SAMPLES, PAGE = "samples", "training.html"
 
 
@@ -91,11 +95,12 @@ def _reals(manifest: Manifest, resolution: int) -> tuple[pd.DataFrame, int]:
     sizes = {split: [reals_of(manifest, split, side) for side in (0, resolution)] for split in FEWEST}
     for split, least in FEWEST.items():
         every, large = sizes[split]
-        if large["group"].nunique() < least:
+        different = large["group"].nunique() if split == "val" else len(large)
+        if different < least:
+            apart = " that have nothing in common" if split == "val" else ""
             raise UserError(
                 f"data set {manifest.name!r} has {len(every)} real images in its {split} split, {len(large)} of them "
-                f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more that "
-                "don't repeat each other"
+                f"with both sides of at least gan.resolution={resolution} pixels; accepted are {least} or more{apart}"
             )
     every, large = sizes["train"]
     return large, len(every) - len(large)
@@ -122,9 +127,8 @@ def _announce(
     sizes = [sum(each.numel() for each in network.parameters()) for network in (task.generator, task.discriminator)]
     print(f"generator    {config.gan.resolution} pixels, {sizes[0] / 1e6:.1f} million weights")
     print(f"critic       {sizes[1] / 1e6:.1f} million weights, looks at: {config.gan.branches}")
-    print(
-        f"length       {round(task.steps * task.batch_size / 1000, 3):,} kimg in {task.steps:,} steps of {task.batch_size}"
-    )
+    kimg = round(task.steps * task.batch_size / 1000, 3)
+    print(f"length       {kimg:,} kimg in {task.steps:,} steps of {task.batch_size}")
     print(f"measured by  {watch.label}, called fd below: {watch.n:,} samples against {watch.n_real:,} images")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)

@@ -17,6 +17,7 @@ from dfd.models.detector import Detector
 Floats = NDArray[np.float64]
 
 FOLDS = 5
+FEWEST_GROUPS = 3  # of each class: one is held out, and two are left for inner folds
 STRENGTHS = 10.0 ** np.arange(-5, 2)  # values of C to choose from, by inner folds
 
 
@@ -36,9 +37,9 @@ def fit_head(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, part:
     are too few groups for folds.
     """
     few = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if few < FOLDS:
+    if few < FEWEST_GROUPS:
         raise UserError(
-            f"the val split holds too few images for the discriminator's head: {few}; accepted is {FOLDS} or more"
+            f"the val split holds too few images for the discriminator's head: {few}; accepted is {FEWEST_GROUPS} or more"
         )
     inputs = features[:, part].astype(np.float64)
     with threadpool_limits(1):  # two threads on such small matrices wait for each other more than they work
