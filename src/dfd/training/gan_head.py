@@ -39,7 +39,8 @@ def fit_head(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, part:
     few = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if few < FEWEST_GROUPS:
         raise UserError(
-            f"the val split holds too few images for the discriminator's head: {few}; accepted is {FEWEST_GROUPS} or more"
+            f"the val split holds too few images for the discriminator's head: {few}; accepted is {FEWEST_GROUPS} or "
+            "more"
         )
     inputs = features[:, part].astype(np.float64)
     with threadpool_limits(1):  # two threads on such small matrices wait for each other more than they work
