@@ -20,8 +20,9 @@ from dfd.config import ChangesConfig, RuntimeConfig
 from dfd.data.changes import changes_of
 from dfd.data.dataset import Draw
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import Preprocessing
-from dfd.inference.score import place, score
+from dfd.data.transforms import Joint
+from dfd.inference.engine import TorchEngine
+from dfd.inference.score import score
 from dfd.inference.versions import Versions, image_seed, whole_images
 from dfd.models.bundle import find, load
 from dfd.runtime import start
@@ -32,17 +33,17 @@ def main() -> None:
     options = _options()
     bundle = load(find(str(options.bundle)))
     runtime = start(RuntimeConfig(workers=options.workers), cpu_bf16=bundle.cpu_bf16)
-    place(bundle, runtime)
+    engine = TorchEngine(bundle, runtime)
     manifest = Manifest.load(options.prepared)
     rows = manifest.rows("test").head(options.images)
     with initialize_config_module("dfd.configs", version_base="1.3"):
         changes = changes_of(ChangesConfig(**compose(f"robustness/{options.robustness}").robustness.changes))
     count = 1 + len(changes)
 
-    def images_for(preprocessing: Preprocessing) -> Versions:
+    def images_for(joint: Joint) -> Versions:
         paths = [manifest.file(path) for path in rows["path"]]
         seeds = [image_seed(sha256) for sha256 in rows["sha256"]]
-        return Versions(paths, seeds, changes, preprocessing, bundle.max_pixels, 0)
+        return Versions(paths, seeds, changes, joint, bundle.max_pixels, 0)
 
     def network() -> None:
         for detector in bundle.detectors:
@@ -53,13 +54,12 @@ def main() -> None:
                     detector.eval()(pixels.contiguous(memory_format=torch.channels_last))
 
     def images() -> None:
-        for detector in bundle.detectors:
-            data = images_for(detector.preprocessing)
-            for number in range(len(data)):
-                data[Draw(number)]
+        data = images_for(engine.joint)
+        for number in range(len(data)):
+            data[Draw(number)]
 
     def whole() -> None:
-        score(bundle, images_for, whole_images(32, count), runtime)
+        score(engine, images_for, whole_images(32, count), runtime)
 
     cv2.setNumThreads(0)
     network()

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dfd.config import AugmentConfig, DataConfig, ModelConfig, RuntimeConfig, TrainConfig, TrainerConfig
 from dfd.data.transforms import Preprocessing
+from dfd.ensemble.combiners import Combiner, Mean
+from dfd.evaluation.calibration import Calibration
+from dfd.models import bundle as bundles
+from dfd.models.detector import build
 
 SIZE = 32
 
@@ -39,6 +44,41 @@ def pixels(rng: np.random.Generator, fake: bool, size: int = 40) -> np.ndarray:
     if fake:
         image[::4] += 50
     return image.astype(np.uint8)
+
+
+def tiny_bundle(name: str = "tiny", seed: int = 0, **preprocessing: object) -> bundles.DetectorBundle:
+    """A detector with random weights whose logits spread enough to differ from image to image."""
+    torch.manual_seed(seed)
+    own = tiny_preprocessing(**preprocessing)
+    model = tiny_model(input_size=own.size)
+    detector = build(model, own).eval()
+    with torch.no_grad():
+        detector.linear.weight.mul_(1000)
+    return bundles.DetectorBundle(
+        name=name,
+        model=model,
+        detector=detector,
+        calibration=Calibration(1.5, 0.1, 0.45, 0.4, 0.5),
+        max_pixels=10**6,
+        data={"name": "tiny", "fingerprint": "abc", "train": 2, "val": 1},
+        training={"seconds": 1.0, "weights": "random"},
+        metrics={"auroc": 0.5},
+        config="data: {}\n",
+        seen=frozenset(),
+        versions=bundles.versions(),
+    )
+
+
+def tiny_ensemble(combiner: Combiner | None = None) -> bundles.EnsembleBundle:
+    """Two detectors that want an image in different forms; their mean probability counts."""
+    members = (tiny_bundle("first", 0), tiny_bundle("second", 1, size=48, fit="square", interpolation="bilinear"))
+    return bundles.EnsembleBundle(
+        name="both",
+        members=members,
+        combiner=combiner or Mean((0.5, 0.5), "probability"),
+        **{key: getattr(members[0], key) for key in ("calibration", "max_pixels", "data", "training", "metrics")},
+        **{key: getattr(members[0], key) for key in ("config", "seen", "versions")},
+    )
 
 
 def two_class_folder(root: Path, each: int = 20, seed: int = 0) -> Path:

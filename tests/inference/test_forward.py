@@ -6,11 +6,12 @@ import torch
 
 from dfd.config import RuntimeConfig
 from dfd.data.dataset import Features, Images
+from dfd.inference.engine import TorchEngine
 from dfd.inference.forward import compute_features, compute_logits
 from dfd.inference.timing import time_inference
 from dfd.models.detector import build
 from dfd.runtime import start
-from tests.factories import tiny_model, tiny_preprocessing, two_class_folder
+from tests.factories import tiny_bundle, tiny_model, tiny_preprocessing, two_class_folder
 
 RUNTIME = RuntimeConfig(device="cpu", precision="fp32", workers=0)
 
@@ -52,7 +53,8 @@ def test_inference_leaves_no_trace_in_the_network(images: Images) -> None:
 
 
 def test_timing_says_what_was_timed() -> None:
-    timing = time_inference([build(tiny_model(), tiny_preprocessing())], start(RUNTIME, cpu_bf16=False), batch_size=2)
+    runtime = start(RUNTIME, cpu_bf16=False)
+    timing = time_inference(TorchEngine(tiny_bundle(), runtime), runtime, batch_size=2)
     assert 0 < timing.median_ms <= timing.p95_ms
     assert "batch size 2" in str(timing) and "cpu" in str(timing)
 

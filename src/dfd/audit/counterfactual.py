@@ -13,10 +13,11 @@ from dfd.config import AuditConfig
 from dfd.data.changes import Change
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import Preprocessing
+from dfd.data.transforms import Joint
 from dfd.errors import UserError
 from dfd.evaluation.figures import Floats
 from dfd.evaluation.paired import Scored, compare
+from dfd.inference.engine import Engine
 from dfd.inference.score import score
 from dfd.models.bundle import SEEN_DIGITS, Bundle
 from dfd.runtime import Runtime
@@ -71,18 +72,19 @@ def unseen(bundle: Bundle, manifest: Manifest) -> tuple[NDArray[np.int64], str, 
     return places, split, int((wanted & seen).sum())
 
 
-def score_twice(bundle: Bundle, manifest: Manifest, config: AuditConfig, runtime: Runtime) -> Tested:
-    """Score the images twice. All ranks take part; see `inference.score.place`."""
+def score_twice(engine: Engine, manifest: Manifest, config: AuditConfig, runtime: Runtime) -> Tested:
+    """Score the images twice. All ranks take part."""
+    bundle = engine.bundle
     places, split, left_out = unseen(bundle, manifest)
     paths = [manifest.file(path) for path in manifest.table["path"].iloc[places]]
     found: list[Floats] = []
     errors: dict[int, str] = {}
     for change, label in ((None, "as they are"), (Alike(config.side, config.quality), "made alike")):
 
-        def images_for(preprocessing: Preprocessing, change: Alike | None = change) -> Images:
-            return Images(paths, preprocessing, bundle.max_pixels, change=change)
+        def images_for(joint: Joint, change: Alike | None = change) -> Images:
+            return Images(paths, joint, bundle.max_pixels, change=change)
 
-        logits, unusable = score(bundle, images_for, config.evaluation.batch_size, runtime, f"{bundle.name}, {label}")
+        logits, unusable = score(engine, images_for, config.evaluation.batch_size, runtime, f"{bundle.name}, {label}")
         found.append(logits.astype(np.float64))
         errors |= unusable
     reasons = {int(places[row]): reason for row, reason in errors.items()}

@@ -26,7 +26,7 @@ from dfd.data.splits import assign_folds, check_labels
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation import intervals
 from dfd.files import write_text
-from dfd.inference.score import place
+from dfd.inference.engine import TorchEngine
 from dfd.models.bundle import Bundle, find, load
 from dfd.report.audit_page import write_audit_page
 from dfd.report.audit_table import print_audit
@@ -45,14 +45,13 @@ def run(config: AuditConfig, out: Path) -> int:
     fold = _folds(manifest, config)
     if bundle:
         counterfactual.unseen(bundle, manifest)
-        place(bundle, runtime)
     if runtime.is_main:
         _announce(config, manifest, bundle)
     # All that needs the ranks or takes long comes first, so that nothing is half-written if it fails.
     paths = [manifest.file(path) for path in manifest.table["path"]]
     records = runtime.on_main(lambda: describe_all(paths, config.data.max_pixels)) or []
     seen = _look(config, manifest, runtime)
-    tested = counterfactual.score_twice(bundle, manifest, config, runtime) if bundle else None
+    tested = counterfactual.score_twice(TorchEngine(bundle, runtime), manifest, config, runtime) if bundle else None
     code = EXIT_OK
     if runtime.is_main:
         errors = {row: record.error for row, record in enumerate(records) if record.error}

@@ -29,8 +29,9 @@ from dfd.ensemble.strategies import NEEDS_FEATURES, fit
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
 from dfd.evaluation.runs import OOF, OOF_PREFIX
+from dfd.inference.engine import TorchEngine, combine, place
 from dfd.inference.predictions import IDENTIFYING, predictions_of
-from dfd.inference.score import check_combinable, combine, place
+from dfd.inference.score import check_combinable
 from dfd.models.bundle import EnsembleBundle, name_of, save, versions
 from dfd.runtime import Runtime, start
 
@@ -153,6 +154,7 @@ def _measure(
 ) -> int:
     """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle."""
     best = best_member(members)
+    engine = TorchEngine(bundle, runtime)
     more: dict[str, Any] = {
         "members": [str(member.run) for member in members],
         "chosen_among": among,
@@ -164,13 +166,13 @@ def _measure(
         table = _oof_table(rows, scores, bundle.combiner, config)
         found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
         prefix = OOF_PREFIX if has_test else None
-        publish(table, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
+        publish(table, engine, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
     if has_test:
         test = manifest.rows("test")
         parts, errors = cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
         found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
-        publish(table, bundle, manifest, "test", config.evaluation, runtime, out, more=more | found)
+        publish(table, engine, manifest, "test", config.evaluation, runtime, out, more=more | found)
         code = exit_code(table)
     print(f"bundle       {out / 'bundle'}")
     return code

@@ -18,7 +18,7 @@ from dfd.ensemble.spaces import harmonise
 from dfd.ensemble.strategies import NEEDS_FEATURES
 from dfd.errors import UserError
 from dfd.inference.cached_score import cached_parts
-from dfd.inference.score import Part, combine
+from dfd.inference.engine import Part, combine
 from dfd.models.bundle import Bundle
 from dfd.runtime import Runtime
 

@@ -10,7 +10,7 @@ from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvalConfig
 from dfd.data.manifest import Manifest
 from dfd.errors import UserError
-from dfd.inference.score import place
+from dfd.inference.engine import TorchEngine
 from dfd.models.bundle import Bundle, find, load
 from dfd.runtime import Runtime, start
 
@@ -28,12 +28,12 @@ def run(config: EvalConfig, out: Path) -> int:
         newest = "" if config.bundle else " (the newest)"
         print(f"bundle       {folder}{newest}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
-    place(bundle, runtime)
-    predictions = predict_split(bundle, manifest, config.split, config.evaluation, runtime)
+    engine = TorchEngine(bundle, runtime)
+    predictions = predict_split(engine, manifest, config.split, config.evaluation, runtime)
     if runtime.is_main:
-        publish(predictions, bundle, manifest, config.split, config.evaluation, runtime, out)
+        publish(predictions, engine, manifest, config.split, config.evaluation, runtime, out)
     if config.robustness:
-        robustness.run(bundle, manifest, config, runtime, out, predictions)
+        robustness.run(engine, manifest, config, runtime, out, predictions)
     return exit_code(predictions)
 
 

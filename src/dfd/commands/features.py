@@ -7,7 +7,7 @@ from dfd.commands.eval import data_of
 from dfd.config import FeaturesConfig
 from dfd.errors import EXIT_OK, EXIT_PARTIAL
 from dfd.inference.cache import features_of
-from dfd.inference.score import place
+from dfd.inference.engine import place
 from dfd.models.bundle import find, load
 from dfd.runtime import start
 

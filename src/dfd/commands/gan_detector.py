@@ -22,9 +22,9 @@ from dfd.evaluation.metrics import NAMES, measure
 from dfd.evaluation.runs import METRICS, OF_IMAGES
 from dfd.files import write_text
 from dfd.gan.discriminator import Discriminator
+from dfd.inference.engine import TorchEngine
 from dfd.inference.forward import compute, in_precision
 from dfd.inference.predictions import predictions_of
-from dfd.inference.score import place
 from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, assemble, preprocessing_of
 from dfd.report.words import interval, number
@@ -69,15 +69,15 @@ def run(
         save(_bundle(config, data, manifest, model, detector, chosen[config.gan.branches], training), out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
-    place(bundle, runtime)
+    engine = TorchEngine(bundle, runtime)
     test = _rows(manifest, "test", discriminator, detector, config, runtime)
-    predictions = predict_split(bundle, manifest, "test", config.evaluation, runtime)
+    predictions = predict_split(engine, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
         scored = {name: (test.features @ head.weight + head.bias, chosen[name]) for name, head in heads.items()}
         scored[CRITIC] = (-test.critic, NO_CALIBRATION)
         figures = {name: _figures(test.table, *each, config.evaluation) for name, each in scored.items()}
         more = {"training": training, "branches": figures}
-        publish(predictions, bundle, manifest, "test", config.evaluation, runtime, out, more=more)
+        publish(predictions, engine, manifest, "test", config.evaluation, runtime, out, more=more)
         _print(figures)
         print(f"bundle       {out / 'bundle'}")
     return exit_code(predictions)

@@ -12,10 +12,11 @@ from dfd.config import PredictConfig
 from dfd.data.dataset import Images
 from dfd.data.discover import find_images
 from dfd.data.names import to_text
-from dfd.data.transforms import Preprocessing
+from dfd.data.transforms import Joint
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
+from dfd.inference.engine import TorchEngine
 from dfd.inference.predictions import check_output, predictions_of, save_predictions
-from dfd.inference.score import place, score
+from dfd.inference.score import score
 from dfd.models.bundle import find, load
 from dfd.runtime import start
 
@@ -34,13 +35,13 @@ def run(config: PredictConfig, out: Path) -> int:
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)
     out = runtime.broadcast(out)
-    place(bundle, runtime)
+    engine = TorchEngine(bundle, runtime)
     label = "images" if len(found.paths) > config.batch_size else None
 
-    def images_for(preprocessing: Preprocessing) -> Images:
-        return Images(found.paths, preprocessing, config.max_pixels or bundle.max_pixels)
+    def images_for(joint: Joint) -> Images:
+        return Images(found.paths, joint, config.max_pixels or bundle.max_pixels)
 
-    logits, errors = score(bundle, images_for, config.batch_size, runtime, label)
+    logits, errors = score(engine, images_for, config.batch_size, runtime, label)
     table = predictions_of(_rows(found.paths), logits, errors, bundle.calibration)
     if runtime.is_main:
         _write(config, table, out)

@@ -13,11 +13,12 @@ from dfd.commands.shortcuts import given_shortcuts
 from dfd.config import EvaluationConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import Preprocessing
+from dfd.data.transforms import Joint
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.metrics import measure
 from dfd.evaluation.runs import METRICS, OOF, PREDICTIONS
 from dfd.files import write_text
+from dfd.inference.engine import Engine
 from dfd.inference.predictions import predictions_of, save_predictions
 from dfd.inference.score import score
 from dfd.inference.timing import Timing, time_inference
@@ -31,29 +32,30 @@ REPORT = "report.html"
 
 
 def predict_split(
-    bundle: Bundle, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
+    engine: Engine, manifest: Manifest, split: str, settings: EvaluationConfig, runtime: Runtime
 ) -> pd.DataFrame:
     """The predictions table of a split. Images that the bundle has seen are left out.
 
     The one exception is the val split of a single network's own data, on which its epoch and threshold were chosen. An
     ensemble was fitted on its val split, and a cross-validated detector trained on it.
     """
+    bundle = engine.bundle
     rows = manifest.rows(split)
     own_choice = isinstance(bundle, DetectorBundle) and not bundle.data.get("folds")
     if manifest.fingerprint != bundle.data["fingerprint"] or not own_choice:
         rows = _without_seen(rows, bundle, manifest, runtime)
     paths = [manifest.file(path) for path in rows["path"]]
 
-    def images_for(preprocessing: Preprocessing) -> Images:
-        return Images(paths, preprocessing, bundle.max_pixels)
+    def images_for(joint: Joint) -> Images:
+        return Images(paths, joint, bundle.max_pixels)
 
-    logits, errors = score(bundle, images_for, settings.batch_size, runtime, f"{split} images")
+    logits, errors = score(engine, images_for, settings.batch_size, runtime, f"{split} images")
     return predictions_of(rows, logits, errors, bundle.calibration)
 
 
 def publish(
     predictions: pd.DataFrame,
-    bundle: Bundle,
+    engine: Engine,
     manifest: Manifest,
     split: str,
     settings: EvaluationConfig,
@@ -67,8 +69,9 @@ def publish(
 
     `prefix` goes before the files' names, for a second result of a run. `more` is added to metrics.json.
     """
+    bundle = engine.bundle
     names = {name: out / f"{prefix or ''}{name}" for name in (METRICS, PREDICTIONS, REPORT)}
-    timing = time_inference(bundle.detectors, runtime)
+    timing = time_inference(engine, runtime)
     metrics = {
         "data": manifest.name,
         "fingerprint": manifest.fingerprint,
@@ -77,7 +80,7 @@ def publish(
         "weights_sha256": bundle.sha256,
         "trained_on": {key: bundle.data[key] for key in ("name", "fingerprint")},
         "left_out": 0 if split == OOF else len(manifest.rows(split)) - len(predictions),
-        "device": runtime.describe(),
+        "device": engine.describe(),
         **measure(predictions, bundle.calibration.threshold, settings),
         **given_shortcuts(predictions, manifest, settings),
         "inference_ms": {"median": timing.median_ms, "p95": timing.p95_ms},

@@ -12,10 +12,11 @@ from rich.console import Console
 from dfd.config import EvalConfig, EvaluationConfig, RobustnessConfig
 from dfd.data.changes import KINDS, Change, changes_of
 from dfd.data.manifest import Manifest
-from dfd.data.transforms import Preprocessing
+from dfd.data.transforms import Joint
 from dfd.errors import UserError
 from dfd.evaluation.robustness import measure
 from dfd.files import write_text
+from dfd.inference.engine import Engine
 from dfd.inference.predictions import predictions_of, save_predictions
 from dfd.inference.score import score
 from dfd.inference.versions import Versions, image_seed, whole_images
@@ -29,7 +30,7 @@ UNCHANGED = "unchanged"
 
 
 def run(
-    bundle: Bundle, manifest: Manifest, config: EvalConfig, runtime: Runtime, out: Path, predictions: pd.DataFrame
+    engine: Engine, manifest: Manifest, config: EvalConfig, runtime: Runtime, out: Path, predictions: pd.DataFrame
 ) -> None:
     """Score all versions of the images in `predictions`; write and show what the changes do. All ranks take part.
 
@@ -37,9 +38,9 @@ def run(
     """
     assert config.robustness is not None
     changes = checked_changes(config.robustness)
-    table = score_versions(bundle, manifest, predictions, changes, config.robustness.seed, config.evaluation, runtime)
+    table = score_versions(engine, manifest, predictions, changes, config.robustness.seed, config.evaluation, runtime)
     if runtime.is_main:
-        _publish(bundle, manifest, config, runtime, out, table, changes)
+        _publish(engine, manifest, config, runtime, out, table, changes)
 
 
 def checked_changes(config: RobustnessConfig) -> list[Change]:
@@ -54,7 +55,7 @@ def checked_changes(config: RobustnessConfig) -> list[Change]:
 
 
 def score_versions(
-    bundle: Bundle,
+    engine: Engine,
     manifest: Manifest,
     rows: pd.DataFrame,
     changes: list[Change],
@@ -66,15 +67,16 @@ def score_versions(
 
     The unchanged image comes first; it has the kind 'unchanged' and no strength.
     """
+    bundle = engine.bundle
     paths = [manifest.file(path) for path in rows["path"]]
     seeds = [image_seed(sha256) for sha256 in rows["sha256"]]
 
-    def images_for(preprocessing: Preprocessing) -> Versions:
-        return Versions(paths, seeds, changes, preprocessing, bundle.max_pixels, seed)
+    def images_for(joint: Joint) -> Versions:
+        return Versions(paths, seeds, changes, joint, bundle.max_pixels, seed)
 
     count = 1 + len(changes)
     batch_size = whole_images(settings.batch_size, count)
-    logits, errors = score(bundle, images_for, batch_size, runtime, f"images in {count} versions")
+    logits, errors = score(engine, images_for, batch_size, runtime, f"images in {count} versions")
     versions = rows.loc[rows.index.repeat(count)].reset_index(drop=True)
     table = predictions_of(versions, logits, errors, bundle.calibration)
     place = len(table.columns) - 4  # before logit, prob, verdict and error
@@ -104,7 +106,7 @@ def measure_versions(
 
 
 def _publish(
-    bundle: Bundle,
+    engine: Engine,
     manifest: Manifest,
     config: EvalConfig,
     runtime: Runtime,
@@ -114,13 +116,14 @@ def _publish(
 ) -> None:
     """Write table and page and, last of all, the figures; print the figures and where things are."""
     assert config.robustness is not None
+    bundle = engine.bundle
     figures = {
         "data": manifest.name,
         "fingerprint": manifest.fingerprint,
         "split": config.split,
         "bundle": bundle.name,
         "weights_sha256": bundle.sha256,
-        "device": runtime.describe(),
+        "device": engine.describe(),
         "robustness": config.robustness.name,
         "seed": config.robustness.seed,
         **measure_versions(table, changes, bundle, config.evaluation),

@@ -16,8 +16,8 @@ from dfd.config import TrainConfig
 from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.prepare import manifest_folder
 from dfd.evaluation.calibration import calibrate
+from dfd.inference.engine import TorchEngine
 from dfd.inference.forward import compute_logits
-from dfd.inference.score import place
 from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
@@ -63,11 +63,11 @@ def run(config: TrainConfig, out: Path) -> int:
         save(made, out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
-    place(bundle, runtime)
-    predictions = predict_split(bundle, manifest, "test", config.evaluation, runtime)
+    engine = TorchEngine(bundle, runtime)
+    predictions = predict_split(engine, manifest, "test", config.evaluation, runtime)
     if runtime.is_main:
         history = pd.DataFrame(progress.history)
-        publish(predictions, bundle, manifest, "test", config.evaluation, runtime, out, history)
+        publish(predictions, engine, manifest, "test", config.evaluation, runtime, out, history)
         checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
     return exit_code(predictions)

@@ -17,8 +17,8 @@ from dfd.ensemble.combiners import Mean
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
 from dfd.evaluation.runs import METRICS, OOF, OOF_FEATURES, OOF_PREFIX
 from dfd.files import replacing
+from dfd.inference.engine import TorchEngine
 from dfd.inference.predictions import IDENTIFYING
-from dfd.inference.score import place
 from dfd.models.bundle import Bundle, DetectorBundle, EnsembleBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, average_heads, build
 from dfd.models.weights import build_pretrained
@@ -53,18 +53,18 @@ def run(config: TrainConfig, manifest: Manifest, base: Detector, origin: str, ru
         save(_bundle(config, manifest, base, refit, origin, folds, runtime), out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
-    place(bundle, runtime)
+    engine = TorchEngine(bundle, runtime)
     code = exit_code(oof)
     test = None
     if (manifest.table["split"] == "test").any():
-        test = predict_split(bundle, manifest, "test", config.evaluation, runtime)
+        test = predict_split(engine, manifest, "test", config.evaluation, runtime)
         code = max(code, exit_code(test))
     if runtime.is_main:
         publish(
-            oof, bundle, manifest, OOF, config.evaluation, runtime, out, prefix=None if test is None else OOF_PREFIX
+            oof, engine, manifest, OOF, config.evaluation, runtime, out, prefix=None if test is None else OOF_PREFIX
         )
         if test is not None:
-            publish(test, bundle, manifest, "test", config.evaluation, runtime, out)
+            publish(test, engine, manifest, "test", config.evaluation, runtime, out)
         assert (out / METRICS).exists()
         checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dfd import machine
 from dfd.data.decode import UnusableImage, read_image
-from dfd.data.transforms import Augmentation, Preprocessing
+from dfd.data.transforms import Augmentation, Joint, Preprocessing
 from dfd.errors import UserError
 
 
@@ -31,14 +31,14 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
 class Images(Dataset[tuple[int, torch.Tensor | str]]):
     """Files as network inputs: the one way from a file to a tensor.
 
-    An item is (row, uint8 tensor [3, size, size]), or (row, reason) if the file cannot be used. `change` is applied
-    to each image, uint8 RGB [H, W, 3], as if the file held the result; it must be picklable.
+    An item is (row, uint8 tensor [3, size, size], or [3, 1, P] of a `Joint`), or (row, reason) if the file cannot be
+    used. `change` is applied to each image, uint8 RGB [H, W, 3], as if the file held the result; it must be picklable.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | Joint,
         max_pixels: int,
         augmentation: Augmentation | None = None,
         change: Callable[[np.ndarray], np.ndarray] | None = None,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dfd.config import AugmentConfig
@@ -65,6 +66,28 @@ class Preprocessing:
         if made.fit not in FITS or made.interpolation not in FILTERS or made.size < 1:
             raise UserError(f"preprocessing has an unknown value: {values}")
         return made
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The inputs of networks that want an image in different forms, made from one decoded image."""
+
+    each: tuple[Preprocessing, ...]
+
+    def __call__(self, image: np.ndarray, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+        """uint8 RGB [H, W, 3] to uint8 RGB [1, P, 3], P the pixels of all forms; one form stays [size, size, 3]."""
+        forms = [preprocessing(image, offset) for preprocessing in self.each]
+        return forms[0] if len(forms) == 1 else np.concatenate([form.reshape(1, -1, 3) for form in forms], axis=1)
+
+    def parts(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        """A batch of such inputs, channels first, as one batch [n, 3, size, size] for each form."""
+        if len(self.each) == 1:
+            return [inputs]
+        pixels = [preprocessing.size**2 for preprocessing in self.each]
+        return [
+            part.reshape(len(inputs), 3, preprocessing.size, preprocessing.size)
+            for part, preprocessing in zip(inputs.split(pixels, dim=3), self.each, strict=True)
+        ]
 
 
 def centre_square(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import torch
 
 from dfd.data.manifest import Manifest
 from dfd.inference.cache import features_of
-from dfd.inference.score import Errors, Part
+from dfd.inference.engine import Part
+from dfd.inference.score import Errors
 from dfd.models.bundle import Bundle
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime

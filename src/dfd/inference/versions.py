@@ -9,7 +9,7 @@ import torch
 from dfd.data.changes import Change
 from dfd.data.dataset import Draw, Images, image_tensor
 from dfd.data.decode import UnusableImage, read_image
-from dfd.data.transforms import Preprocessing
+from dfd.data.transforms import Joint, Preprocessing
 
 
 class Versions(Images):
@@ -25,7 +25,7 @@ class Versions(Images):
         paths: Sequence[Path],
         image_seeds: Sequence[int],
         changes: Sequence[Change],
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | Joint,
         max_pixels: int,
         seed: int,
     ) -> None:
