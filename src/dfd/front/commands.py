@@ -136,9 +136,48 @@ COMMANDS = (
         "predict",
         config.PredictConfig,
         (
-            "dfd predict holiday.jpg photos/",
+            "dfd predict suspicious.jpg",
+            "dfd predict holiday.jpg photos/ clip.mp4",
             "dfd predict photos/ output=scores.csv",
+            "dfd predict photo.jpg bundle=RUN backend=onnxruntime",
             "dfd predict -- -file-that-starts-with-a-dash.jpg",
+        ),
+        paths="inputs",
+    ),
+    Command(
+        "explain",
+        config.ExplainConfig,
+        (
+            "dfd explain suspicious.jpg",
+            "dfd explain suspicious.jpg method=lime",
+            "dfd explain --faithfulness data=yonsei",
+        ),
+        paths="inputs",
+        flags={"--faithfulness": "faithfulness=true"},
+    ),
+    Command(
+        "export",
+        config.ExportConfig,
+        (
+            "dfd export",
+            "dfd export bundle=RUN format=openvino precision=int8",
+        ),
+    ),
+    Command(
+        "serve",
+        config.ServeConfig,
+        (
+            "dfd serve",
+            "dfd serve bundle=RUN backend=onnxruntime host=0.0.0.0 port=8000",
+        ),
+    ),
+    Command(
+        "score",
+        config.ScoreConfig,
+        (
+            "dfd score photos/ out=scores",
+            "dfd score 'shards/*.tar' out=scores backend=onnxruntime",
+            "dfd score s3://bucket/images.parquet out=scores engine=ray",
         ),
         paths="inputs",
     ),

@@ -1,0 +1,1 @@
+"""A verdict card: all that is known of one picture."""

@@ -1,0 +1,1 @@
+"""Maps over pixels: what speaks for a fake, and how faithful they are."""

@@ -1,0 +1,1 @@
+"""From a bundle to a graph for other engines, and the proof that it says the same."""

@@ -1,0 +1,1 @@
+"""Any number of images to Parquet parts, on this machine or a cluster."""
