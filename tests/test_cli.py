@@ -386,7 +386,11 @@ def test_help_tells_mistakes_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("dfd ", ["data", "train", "eval", "ensemble", "compare", "features", "gan", "predict"]),
+        (
+            "dfd ",
+            ["data", "train", "eval", "ensemble", "compare", "features", "gan", "predict"]
+            + ["explain", "export", "serve", "score"],
+        ),
         ("dfd gan ", ["train", "generate", "project"]),
         ("dfd t", ["train"]),
         ("dfd data ", ["prepare", "audit"]),
