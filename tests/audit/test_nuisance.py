@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from dfd.audit.container import quality_of, quantisation_of
+from dfd.audit.container import quantisation_of
 from dfd.audit.nuisance import describe
 from dfd.audit.reading import describe_all
 from tests.images import encoded, hostile, picture, write_picture
@@ -30,11 +30,6 @@ def written(folder: Path, name: str, **options: object) -> Path:
 def test_the_quality_of_a_jpeg_is_told_exactly(tmp_path: Path, quality: int) -> None:
     path = written(tmp_path, "a.jpg", quality=quality)
     assert describe(path, 10**6).numbers["quantisation: JPEG quality"] == quality
-
-
-def test_other_tables_have_the_nearest_quality() -> None:
-    assert quality_of([1] * 64) == 100
-    assert 1 <= quality_of([200] * 64) <= 20
 
 
 def test_what_is_no_jpeg_has_no_quality() -> None:

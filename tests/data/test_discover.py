@@ -107,3 +107,28 @@ def test_an_unreadable_folder_is_named(workdir: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(UserError, match="'locked' .Permission denied"):
         find_images(["locked"])
+
+
+class TestVideos:
+    @pytest.fixture(autouse=True)
+    def clips(self, tree: Path) -> None:
+        for name in ("clip.mp4", "x/Second.MOV"):
+            (tree / name).touch()
+
+    def test_come_apart_from_images_where_they_are_wanted(self) -> None:
+        found = find_images(["photos/clip.mp4", "photos"], videos=True)
+        assert [path.as_posix() for path in found.videos] == ["photos/clip.mp4", "photos/x/Second.MOV"]
+        assert [path.as_posix() for path in found.paths] == ALL
+        assert found.skipped == find_images(["photos"]).skipped - 2
+
+    def test_a_folder_of_nothing_else_is_enough(self, tree: Path) -> None:
+        (tree.parent / "clips").mkdir()
+        (tree.parent / "clips" / "a.webm").touch()
+        assert find_images(["clips"], videos=True).paths == []
+        with pytest.raises(UserError, match="no images found: 'clips'; 1 other files"):
+            find_images(["clips"])
+
+    @pytest.mark.parametrize("wrong", ["photos/clip.mp4", "photos/x/Second.MOV"])
+    def test_are_refused_where_they_are_named_and_not_wanted(self, wrong: str) -> None:
+        with pytest.raises(UserError, match=f"'{wrong}' is a video, and this command takes images alone"):
+            find_images(["photos", wrong])

@@ -1,10 +1,10 @@
-"""Which files a list of files, folders and globs stands for."""
+"""Which images and videos a list of files, folders and globs stands for."""
 
 import fnmatch
 import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfd.errors import UserError
@@ -27,42 +27,59 @@ SUFFIXES = frozenset(
         ".pgm",
     )
 )
+VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"))
 
 
 @dataclass(frozen=True)
 class Found:
-    """Image files, each once, and how many other files lay beside them."""
+    """Image files and videos, each once, and how many other files lay beside them."""
 
     paths: list[Path]
     skipped: int
+    videos: list[Path] = field(default_factory=list)
 
 
-def find_images(inputs: list[str]) -> Found:
+def find_images(inputs: list[str], *, videos: bool = False) -> Found:
     """The image files that `inputs` name: files, folders (searched to the bottom) and globs (`**` too).
 
-    A file named as such is taken whatever its suffix. Folders and globs give files with an image's suffix;
-    the others are counted, and hidden ones are passed over. The order is that of `inputs`, sorted within each.
-    Raises UserError for an input that gives no image.
+    A file named as such is taken whatever its suffix, unless that is a video's. Folders and globs give files with an
+    image's suffix; the others are counted, and hidden ones are passed over. The order is that of `inputs`, sorted
+    within each. `videos`: take videos as well, by their suffix; else one that is named is refused, and those in folders
+    are other files. Raises UserError for an input that gives nothing.
     """
     found: dict[str, Path] = {}
     skipped: set[str] = set()
+    wanted = SUFFIXES | VIDEO_SUFFIXES if videos else SUFFIXES
     for text in inputs:
-        images, others = _expand(text)
-        if not images:
+        taken, others = _expand(text, wanted)
+        if not videos and any(is_video(path) for path in taken):
+            raise UserError(f"{text!r} is a video, and this command takes images alone; videos are for `dfd predict`")
+        if not taken:
             beside = f"; {len(others):,} other files are there" if others else ""
-            raise UserError(f"no images found: {text!r}{beside}. Accepted are files, folders and globs of images")
-        found.update((os.path.abspath(path), Path(path)) for path in images if os.path.abspath(path) not in found)
+            kinds = "images and videos" if videos else "images"
+            raise UserError(f"no images found: {text!r}{beside}. Accepted are files, folders and globs of {kinds}")
+        found.update((os.path.abspath(path), Path(path)) for path in taken if os.path.abspath(path) not in found)
         skipped.update(os.path.abspath(path) for path in others)
-    return Found(list(found.values()), len(skipped - found.keys()))
+    paths = list(found.values())
+    return Found(
+        paths=[path for path in paths if not is_video(path)],
+        skipped=len(skipped - found.keys()),
+        videos=[path for path in paths if is_video(path)],
+    )
+
+
+def is_video(path: Path | str) -> bool:
+    """By the suffix alone: a file that only claims to be a video becomes a row with the reason."""
+    return _suffix(path) in VIDEO_SUFFIXES
 
 
 def images_below(folder: Path) -> list[Path]:
     """All image files in a folder and its sub-folders, sorted. Raises UserError if a folder cannot be read."""
-    return [Path(path) for path in _walk(str(folder)) if _is_image(path)]
+    return [Path(path) for path in _walk(str(folder)) if _suffix(path) in SUFFIXES]
 
 
-def _expand(text: str) -> tuple[list[str], list[str]]:
-    """Image files and other files that one input stands for."""
+def _expand(text: str, suffixes: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Files with one of the suffixes and other files that one input stands for."""
     if os.path.isdir(text):
         files = _walk(text)
     elif os.path.lexists(text):
@@ -72,11 +89,12 @@ def _expand(text: str) -> tuple[list[str], list[str]]:
     else:
         raise UserError(f"no such file or folder: {text!r}")
     listed = list(files)
-    return [path for path in listed if _is_image(path)], [path for path in listed if not _is_image(path)]
+    taken = [path for path in listed if _suffix(path) in suffixes]
+    return taken, [path for path in listed if _suffix(path) not in suffixes]
 
 
-def _is_image(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES
+def _suffix(path: Path | str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def _matches(pattern: str) -> Iterator[str]:

@@ -1,0 +1,143 @@
+"""A card's sentences: why this verdict, and what it does not mean."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dfd.cards.stability import Stability, contradicted
+from dfd.data.transforms import Joint
+from dfd.evidence.text import clean
+from dfd.models.bundle import Bundle
+
+if TYPE_CHECKING:  # the card is made of these sentences
+    from dfd.cards.card import Member, Score
+
+RARE = 0.01  # share of fakes for which the sentence on base rates gives an example
+FEW = 300  # images; figures from fewer are called rough
+NAMED = 3  # copies that are named in a sentence
+
+
+def reasons(
+    score: "Score", verdict: str, stability: Stability, members: Sequence["Member"], seen: bool
+) -> tuple[str, ...]:
+    """Why the verdict is what it is, the most important first."""
+    found = [_against_bands(score), _copies(score, verdict, stability)]
+    if members:
+        found.append(_agreement(members))
+    if seen:
+        found.append(
+            "This very file is one of those that the detector was trained or tuned on: its answer here is from memory, "
+            "and says nothing about how it does on new pictures."
+        )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def meaning(bundle: Bundle, score: "Score", size: tuple[int, int], joint: Joint) -> tuple[str, ...]:
+    """What the result means and does not mean; `size` is width and height of the picture."""
+    data = clean(bundle.data.get("name", "its own data"))
+    return (
+        f"The probability is calibrated on one collection of pictures ({data}): of those that got about "
+        f"{share(score.prob)} there, that share were fakes. It presumes that fakes are as frequent as in it.",
+        _base_rate(score.prob),
+        _measured(bundle, data),
+        "Photographs from other cameras and platforms, other ways of faking and newer generators can mislead it, and "
+        "it has no way of noticing. A picture that was faked in a way it never saw can look real to it.",
+        *_looked_at(size, joint),
+        "It judges pictures of faces. Whether there is a face in this one was not checked.",
+        "The verdict comes from the pixels alone. What the file says about itself stands beside it: such entries can "
+        "be removed and forged, and finding none proves nothing.",
+        "A verdict is a hint where to look closer, not a proof. Ask for the original file, and for its source.",
+    )
+
+
+def share(prob: float) -> str:
+    """A probability for people, such as '87%'; only a certain one is 0% or 100%."""
+    percent = 100 * prob
+    if percent >= 99.95:
+        return "more than 99.9%"
+    if percent < 0.05:
+        return "less than 0.1%"
+    return f"{percent:.1f}%" if percent < 10 or percent > 90 else f"{percent:.0f}%"
+
+
+def _against_bands(score: "Score") -> str:
+    found = f"The probability of a fake is {share(score.prob)}"
+    if score.verdict == "fake":
+        return f"{found}; from {share(score.unsure_high)} on, this detector says fake."
+    if score.verdict == "real":
+        return f"{found}; below {share(score.unsure_low)}, this detector says real."
+    return (
+        f"{found}, between {share(score.unsure_low)} and {share(score.unsure_high)}, where this detector is wrong too "
+        "often to decide."
+    )
+
+
+def _copies(score: "Score", verdict: str, stability: Stability) -> str:
+    total = len(stability.copies)
+    span = f"{share(stability.lowest)} to {share(stability.highest)}"
+    if not total:
+        return ""
+    if not stability.flips:
+        return f"All {total} copies, saved again or resized, get the same verdict ({span})."
+    others = [copy for copy in stability.copies if copy.verdict != score.verdict]
+    others.sort(key=lambda copy: copy.verdict == "unsure")  # the opposite verdict is the stronger reason
+    named = "; ".join(f"{copy.words}: {copy.verdict}" for copy in others[:NAMED])
+    more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    counted = f"{stability.flips} of {total} copies get another verdict ({named}{more}; {span})"
+    if contradicted(stability) and score.verdict != verdict:
+        return (
+            f"On the picture as it is, the answer was {score.verdict}. But {counted}. A verdict that saving the "
+            "picture again takes back is not worth much, so it is unsure."
+        )
+    return f"{counted}."
+
+
+def _agreement(members: Sequence["Member"]) -> str:
+    counts = {name: sum(member.verdict == name for member in members) for name in ("fake", "unsure", "real")}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    if len(members) in counts.values():
+        return f"All {len(members)} detectors of the ensemble agree."
+    return f"The {len(members)} detectors of the ensemble disagree: {told}."
+
+
+def _base_rate(prob: float) -> str:
+    odds = prob / (1 - prob) if prob < 1 else float("inf")
+    rare = 1.0 if odds == float("inf") else odds * RARE / (1 - RARE + odds * RARE)
+    return (
+        f"Where fakes are rarer, the same picture is less likely one. An example: had half of that collection been "
+        f"fakes, and were it 1 in 100 where this picture comes from, {share(prob)} would become {share(rare)}."
+    )
+
+
+def _measured(bundle: Bundle, data: str) -> str:
+    auroc, n = bundle.metrics.get("auroc"), bundle.metrics.get("n")
+    if not isinstance(auroc, int | float):
+        return f"How well the detector does on {data} is not in its bundle; measure it with dfd eval."
+    images = f"{n:,} images of {data}" if isinstance(n, int) else f"images of {data}"
+    kind = {"oof": "that it was not trained on", "val": "that it was tuned on"}.get(
+        str(bundle.metrics.get("split")), ""
+    )
+    rough = " Few images: take the figure as rough." if isinstance(n, int) and n < FEW else ""
+    return (
+        f"Measured on {images}{' ' + kind if kind else ''}: shown one fake and one real picture, it gave the fake the "
+        f"higher score about {100 * auroc:.0f} times in 100 (AUROC {auroc:.3f}). Elsewhere it can do far worse.{rough}"
+    )
+
+
+def _looked_at(size: tuple[int, int], joint: Joint) -> list[str]:
+    """How the picture's size and the networks' fit together, where that costs something."""
+    width, height = size
+    found = []
+    largest = max(form.size for form in joint.each)
+    if min(size) < largest:
+        found.append(
+            f"The picture ({width} × {height} pixels) is smaller than what the detector looks at ({largest} × {largest}"
+            "): it was enlarged, or mirrored at its borders. There is less in it to tell by than in a larger one."
+        )
+    elif min(size) > 2 * largest and any(form.fit != "crop" for form in joint.each):
+        found.append(
+            f"The picture ({width} × {height} pixels) was shrunk to {largest} × {largest} for the detector: traces "
+            "finer than that can't be seen by it, and a small face in a large picture hardly either."
+        )
+    if any(form.fit in ("crop", "square") for form in joint.each) and width != height:
+        found.append("Parts of the detector look at the middle of the picture alone.")
+    return found

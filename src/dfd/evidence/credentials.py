@@ -1,0 +1,123 @@
+"""Content credentials (C2PA): who signed the picture, whether the signature still fits, and what is said of its making.
+
+Read with the library of C2PA's makers. Nothing is fetched: no remote manifest, no revocation list. No list of trusted
+signers is built in, so a name is what the signer's certificate says, and anyone can make a certificate.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from dfd.evidence.origin import GENERATED, PARTLY
+from dfd.evidence.text import clean
+
+MARKS = (b"c2pa", b"jumb")  # of the boxes that hold credentials; a file without them is not handed to the library
+MIME = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+SETTINGS = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "core": {"allowed_network_hosts": []},
+}
+MOST = 20  # actions, ingredients and reasons that are told
+NO_LIST = "signingCredential.untrusted"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the newest manifest of a file says.
+
+    `state`: 'trusted', 'valid' (the signature fits picture and manifest; the signer is on no list), 'invalid' (picture
+    or manifest were changed after signing, or the signature is damaged) or 'unreadable'. `problems` are C2PA's codes.
+    `generated`: 'yes', 'partly' or '' as the digital source types of its actions say, and those of its ingredients.
+    `signed` is the time of signing, if the signer had it confirmed.
+    """
+
+    state: str
+    signer: str = ""
+    signed: str = ""
+    generator: str = ""
+    title: str = ""
+    actions: tuple[str, ...] = ()
+    source_types: tuple[str, ...] = ()
+    generated: str = ""
+    ingredients: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def credentials_of(data: bytes, kind: str) -> Credentials | None:
+    """Read the credentials in a file of format `kind` (Pillow's name); None if there are none."""
+    if kind not in MIME or not any(mark in data for mark in MARKS):
+        return None
+    import c2pa
+
+    try:
+        with (
+            c2pa.Settings.from_dict(SETTINGS) as settings,
+            c2pa.Context(settings) as context,
+            c2pa.Reader(MIME[kind], BytesIO(data), context=context) as reader,
+        ):
+            return _credentials(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return None
+    except c2pa.C2paError as error:
+        return Credentials("unreadable", problems=(clean(error),))
+
+
+def _credentials(store: dict[str, Any]) -> Credentials:
+    manifests = store.get("manifests") or {}
+    manifest = manifests.get(store.get("active_manifest")) or {}
+    signature = manifest.get("signature_info") or {}
+    actions = list(_actions(manifest))
+    every = [action for each in list(manifests.values())[:MOST] for action in _actions(each)]
+    types = _unique(_last_part(action.get("digitalSourceType")) for action in every)
+    return Credentials(
+        state=str(store.get("validation_state", "unreadable")).lower(),
+        signer=clean(signature.get("issuer") or signature.get("common_name") or ""),
+        signed=clean(signature.get("time") or ""),
+        generator=_generator(manifest),
+        title=clean(manifest.get("title") or ""),
+        actions=_unique(_action(action) for action in actions),
+        source_types=types,
+        generated="yes" if set(types) & set(GENERATED) else "partly" if set(types) & set(PARTLY) else "",
+        ingredients=_unique(clean(each.get("title") or "") for each in manifest.get("ingredients") or []),
+        problems=_unique(clean(each.get("code") or "") for each in store.get("validation_status") or []),
+    )
+
+
+def _actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for assertion in manifest.get("assertions") or []:
+        if str(assertion.get("label", "")).startswith("c2pa.actions"):
+            yield from (action for action in (assertion.get("data") or {}).get("actions") or [])
+
+
+def _action(action: dict[str, Any]) -> str:
+    """Such as 'created (trainedAlgorithmicMedia), by Firefly'."""
+    kind = clean(_last_part(action.get("digitalSourceType")))
+    agent = action.get("softwareAgent")
+    name = clean(agent.get("name", "") if isinstance(agent, dict) else agent or "")
+    told = clean(action.get("action", "")).removeprefix("c2pa.")
+    return f"{told}{f' ({kind})' if kind else ''}{f', by {name}' if name else ''}"
+
+
+def _generator(manifest: dict[str, Any]) -> str:
+    """The program that wrote the claim, such as 'Test Generator 1.0'."""
+    about = manifest.get("claim_generator_info") or []
+    if not about:
+        return clean(manifest.get("claim_generator") or "")
+    return clean(" ".join(str(about[0][key]) for key in ("name", "version") if about[0].get(key)))
+
+
+def _last_part(address: Any) -> str:
+    return clean(str(address or "").rsplit("/", 1)[-1], 60)
+
+
+def _unique(values: Iterator[str] | list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))[:MOST]

@@ -1,0 +1,87 @@
+from io import BytesIO
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from dfd.data.decode import open_image
+from dfd.evidence.evidence import examine
+from dfd.evidence.origin import Origin, origin_of
+from tests.images import encoded, picture
+
+PARAMETERS = "portrait of a woman\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Model: x"
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:CreatorTool="Adobe Photoshop 25.0" {}/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+TYPE = 'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{}"'
+
+
+def png(**texts: str) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for name, value in texts.items():
+        info.add_text(name.replace("_", "-") if name == "sd_metadata" else name, value)
+    return encoded(picture(1), "PNG", pnginfo=info)
+
+
+def jpeg_with(xmp: str) -> bytes:
+    return encoded(picture(1), xmp=xmp.encode())
+
+
+def read(data: bytes, **texts: str) -> Origin:
+    return origin_of(open_image(data, 10**6), **texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "program"),
+    [
+        ({"parameters": PARAMETERS}, "settings of a Stable Diffusion program"),
+        ({"prompt": '{"3": {"class_type": "KSampler"}}'}, "ComfyUI"),
+        ({"workflow": '{"nodes": []}'}, "ComfyUI"),
+        ({"invokeai_metadata": "{}"}, "InvokeAI"),
+        ({"sd_metadata": "{}"}, "InvokeAI"),
+        ({"Software": "NovelAI"}, "NovelAI"),
+        ({"Description": "a cat --v 6 Job ID: 0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"}, "Midjourney"),
+    ],
+)
+def test_generators_that_write_texts(texts: dict[str, str], program: str) -> None:
+    found = read(png(**texts))
+    assert found.generated and program in found.generated[0].what
+
+
+def test_settings_in_exif_as_jpegs_of_the_same_programs_have_them() -> None:
+    assert read(encoded(picture(1)), exif_comment=PARAMETERS).generated[0].where == "EXIF UserComment"
+
+
+@pytest.mark.parametrize("kind", ["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"])
+def test_the_digital_source_type_in_xmp(kind: str) -> None:
+    data = jpeg_with(XMP.format(TYPE.format(kind)))
+    found = read(data)
+    assert found.source_types == (kind,)
+    assert [(entry.where, entry.what) for entry in found.generated] == [("XMP DigitalSourceType", kind)]
+    first = examine(data, 10**6).findings[0]
+    assert first.level == "strong" and ("parts" in first.words) == kind.startswith("composite")
+
+
+def test_a_photograph_that_says_so_was_not_generated() -> None:
+    found = read(jpeg_with(XMP.format(TYPE.format("digitalCapture"))))
+    assert found.generated == () and found.source_types == ("digitalCapture",)
+    assert ("XMP xmp:CreatorTool", "Adobe Photoshop 25.0") in {(each.where, each.what) for each in found.software}
+
+
+def test_where_remote_credentials_lie() -> None:
+    assert read(jpeg_with(XMP.format('dcterms:provenance="https://cai.example.org/x"'))).remote == "cai.example.org"
+
+
+@pytest.mark.parametrize("text", ["Genoa, steps to the sea", "Gemini, by telescope", "this is no midjourney picture"])
+def test_ordinary_texts_accuse_nobody(text: str) -> None:
+    assert read(png(Title=text, Comment=text)).generated == ()
+
+
+def test_a_flood_of_texts_is_bounded() -> None:
+    info = PngImagePlugin.PngInfo()
+    for number in range(3000):
+        info.add_text(f"Software{number}", "Midjourney \x1b[31m" + "x" * 200)
+    buffer = BytesIO()
+    Image.fromarray(picture(1)).save(buffer, "PNG", pnginfo=info)
+    evidence = examine(buffer.getvalue(), 10**6)
+    assert len(str(evidence.to_dict())) < 20_000 and "\x1b" not in str(evidence.to_dict())
