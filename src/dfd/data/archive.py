@@ -2,9 +2,11 @@
 
 import glob
 import json
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -55,7 +57,7 @@ def _extract(archive: Path, folder: Path) -> None:
             _check_size(members, archive, folder)
             for member in tqdm(members, "unpacking", unit=" files", disable=None, leave=False):
                 file.extract(member, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError) as error:
         raise UserError(f"{archive} is damaged or not a .zip: {error}") from None
 
 

@@ -18,6 +18,7 @@ COLUMNS = (
     *("path", "label", "split", "source", "group", "sha256", "phash"),
     *("width", "height", "format", "bytes"),
 )
+TEXTS = ("path", "split", "sha256")
 TABLE, HEADER = "manifest.parquet", "manifest.json"
 
 
@@ -81,9 +82,24 @@ class Manifest:
             raise UserError(f"the manifest in {folder} is damaged ({error}); {again}") from None
         if missing := [name for name in COLUMNS if name not in table]:
             raise UserError(f"{folder / TABLE} lacks the columns {', '.join(missing)}; {again}")
+        if wrong := _wrong(header, table):
+            raise UserError(f"the manifest in {folder} is damaged ({wrong}); {again}")
         if fingerprint(table) != named:
             raise UserError(f"{TABLE} and {HEADER} in {folder} do not belong together; {again}")
         return cls(table, header, folder)
+
+
+def _wrong(header: dict[str, Any], table: pd.DataFrame) -> str:
+    """What is of the wrong kind, so that nothing of it becomes a path or a class; empty if all is well."""
+    name = header.get("name")
+    if not isinstance(name, str) or name in ("", ".", "..") or set("/\\") & set(name):
+        return f"name={name!r} is no plain name"
+    if not isinstance(header.get("root"), str):
+        return "root is no path"
+    for column in TEXTS:
+        if not all(isinstance(value, str) for value in table[column]):
+            return f"{column} is not text in all rows"
+    return "" if table["label"].isin([0, 1]).all() else "label is not 0 or 1 in all rows"
 
 
 def fingerprint(table: pd.DataFrame) -> str:

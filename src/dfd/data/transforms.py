@@ -22,6 +22,7 @@ FILTERS = {
 
 
 FITS = ("resize", "square", "crop")
+MAX_SIZE = 4096  # pixels; no network takes more
 MIN_SIDE = 16  # pixels; resizing down by some factors leaves nothing of a smaller image
 
 
@@ -60,12 +61,20 @@ class Preprocessing:
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """Inverse of `to_dict`. Raises UserError on a missing or unknown entry."""
         try:
-            made = cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-        except (KeyError, TypeError) as error:
+            colours = {name: tuple(float(value) for value in values[name]) for name in ("mean", "std")}
+            made = cls(**{**values, **colours})
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"preprocessing is incomplete or has an unknown entry: {error}") from None
-        if made.fit not in FITS or made.interpolation not in FILTERS or made.size < 1:
+        known = made.fit in FITS and made.interpolation in FILTERS and type(made.size) is int
+        if not known or not 1 <= made.size <= MAX_SIZE or not _are_colours(made):
             raise UserError(f"preprocessing has an unknown value: {values}")
         return made
+
+
+def _are_colours(made: Preprocessing) -> bool:
+    """Whether mean and std are three numbers each that can be used."""
+    numbers = np.array([*made.mean, *made.std])
+    return len(made.mean) == len(made.std) == 3 and bool(np.isfinite(numbers).all()) and min(made.std) > 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import skops.io
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, ScoreStack
@@ -19,6 +20,7 @@ from dfd.files import replacing, write_text
 
 CARD, ARRAYS, ESTIMATOR = "combiner.json", "combiner.safetensors", "combiner.skops"
 PROBES = 16
+MAX_BYTES = 2**30  # of an estimator, unpacked
 # What skops may make of a file, beyond what it holds to be safe by itself.
 TRUSTED = frozenset({"sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"})
 
@@ -54,10 +56,12 @@ def load(folder: Path) -> Combiner:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         kind, size = card["kind"], int(card["size"])
         if kind == Mean.kind:
-            return Mean(tuple(card["weights"]), card["space"])
+            return _mean(card["weights"], card["space"])
         if kind == Majority.kind:
             return Majority(size)
         chosen, settings, arrays = tuple(card["chosen"]), card["settings"], load_file(folder / ARRAYS)
+        if not chosen or any(type(one) is not int or not 0 <= one < size for one in chosen):
+            raise ValueError(f"chosen={list(chosen)} are no members of {size}")
         estimator = _estimator(folder / ESTIMATOR, arrays)
         if kind == ScoreStack.kind:
             return ScoreStack(size, chosen, estimator, settings)
@@ -75,9 +79,16 @@ def load(folder: Path) -> Combiner:
                 float(card["bias"]),
                 settings,
             )
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, SafetensorError, OSError) as error:
         raise UserError(f"{folder / CARD} or a file beside it is damaged: {error!s}") from None
     raise UserError(f"{folder / CARD}: kind {kind!r} is not known")
+
+
+def _mean(weights: list[float], space: str) -> Mean:
+    numbers = tuple(float(weight) for weight in weights)
+    if space not in ("probability", "logit") or not np.isclose(sum(numbers), 1) or min(numbers) < 0:
+        raise ValueError(f"weights={list(weights)} in space={space!r} are no mean")
+    return Mean(numbers, space)
 
 
 def _probes(width: int) -> np.ndarray:
@@ -86,16 +97,27 @@ def _probes(width: int) -> np.ndarray:
 
 def _estimator(path: Path, arrays: dict[str, Any]) -> Any:
     try:
+        _check_size(path)
         strangers = set(skops.io.get_untrusted_types(file=path)) - TRUSTED
         if strangers:
             raise UserError(f"{path} wants to make {', '.join(sorted(strangers))}, which no ensemble of dfd needs")
         estimator = skops.io.load(path, trusted=sorted(TRUSTED))
         answers = estimator.decision_function(arrays["probe_inputs"])
-    except (zipfile.BadZipFile, AttributeError, ModuleNotFoundError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # what is made of a file of another version, or a damaged one, may raise anything
         raise UserError(f"{path} can't be read ({error!s}): {_other_version()}") from None
     if not np.allclose(answers, arrays["probe_outputs"], rtol=1e-6, atol=1e-6):
         raise UserError(f"{path} gives other answers than when it was made: {_other_version()}")
     return estimator
+
+
+def _check_size(path: Path) -> None:
+    """Raises UserError for an archive that would fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_BYTES:
+        raise UserError(f"{path} unpacks to {size:,} bytes, limit {MAX_BYTES:,}")
 
 
 def _other_version() -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dfd.errors import UserError
 from dfd.gan.frequency import Spectrum, residual
-from dfd.gan.layers import EPSILON, Convolution, Linear, channels, check_resolution, full, sides
+from dfd.gan.layers import EPSILON, Convolution, Linear, channels, check_resolution, check_widths, full, sides
 from dfd.gan.resample import Down
 
 BRANCHES = ("both", "image", "frequency")
@@ -33,6 +33,7 @@ class DiscriminatorShape:
 
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
+        check_widths(channel_max=self.channel_max)
 
     def name(self) -> str:
         """Such as 'gan_discriminator-r64-b4096-m128-g4-both'; `parse` reads it back."""

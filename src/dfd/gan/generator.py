@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dfd.gan.layers import EPSILON, Linear, Modulated, ToRGB, channels, check_resolution, full, sides
+from dfd.gan.layers import EPSILON, Linear, Modulated, ToRGB, channels, check_resolution, check_widths, full, sides
 from dfd.gan.resample import Up
 
 MAPPING_RATE = 0.01  # the mapping network learns this much more slowly
@@ -28,6 +28,7 @@ class GeneratorShape:
 
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
+        check_widths(latent=self.latent, mapping_layers=self.mapping_layers, channel_max=self.channel_max)
 
 
 class Generator(nn.Module):

@@ -18,6 +18,7 @@ from dfd.gan.resample import Blur
 RESOLUTIONS = (32, 64, 128, 256)
 SLOPE, GAIN = 0.2, math.sqrt(2)
 EPSILON = 1e-8
+MOST_CHANNELS = 1024
 
 
 def check_resolution(resolution: int) -> None:
@@ -25,6 +26,13 @@ def check_resolution(resolution: int) -> None:
     if resolution not in RESOLUTIONS:
         known = ", ".join(map(str, RESOLUTIONS))
         raise UserError(f"gan.resolution={resolution} is not a power of two; accepted are {known}")
+
+
+def check_widths(**widths: int) -> None:
+    """Raise UserError for a width in channels or a number of layers that no network here has."""
+    for name, width in widths.items():
+        if not isinstance(width, int) or not 0 < width <= MOST_CHANNELS:
+            raise UserError(f"gan.{name}={width} is out of range; accepted is up to {MOST_CHANNELS}")
 
 
 def sides(resolution: int) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dfd.errors import UserError
@@ -78,6 +79,13 @@ def find(run: str | None, outputs: Path = Path("outputs")) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime).parents[1]
 
 
+def _shape(path: Path, values: dict[str, int]) -> GeneratorShape:
+    try:
+        return GeneratorShape(**values)
+    except UserError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
 def load(run: Path) -> Saved:
     """Read the generator of a run and check it. Raises UserError if it is incomplete or damaged."""
     folder = run / FOLDER
@@ -85,17 +93,19 @@ def load(run: Path) -> Saved:
         card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
             raise UserError(f"{folder / CARD}: format {card['format']!r} is not known; accepted is {FORMAT}")
-        shape = GeneratorShape(**card["shape"])
+        shape = _shape(folder / CARD, card["shape"])
         told = {key: card[key] for key in ("name", "data", "fingerprint", "training", "sha256")}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CARD} is damaged or missing: {error}") from None
     if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != told["sha256"]:
         raise UserError(f"{folder / WEIGHTS} is damaged or missing: its sha256 is not the one in {CARD}")
     generator = Generator(shape)
     # Copies: in the file tensors lie unaligned, and kernels for such memory round otherwise in the last digit.
-    weights = {key: value.clone() for key, value in load_file(folder / WEIGHTS).items()}
     try:
+        weights = {key: value.clone() for key, value in load_file(folder / WEIGHTS).items()}
         generator.load_state_dict(weights)
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS} is no safetensors file: {error!s}") from None
     except RuntimeError as error:
         raise UserError(f"{folder / WEIGHTS} does not fit the shape in {CARD}: {str(error).splitlines()[0]}") from None
     return Saved(generator=generator.eval().requires_grad_(False), **told)

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dfd import __version__
@@ -37,6 +38,7 @@ from dfd.models.detector import Detector, build_to_fill
 
 FORMAT = 2
 FILE, WEIGHTS, CONFIG, SEEN, MEMBERS = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt", "members"
+MOST_VALUES = 100_000  # in bundle.yaml
 CHECKSUM = "# sha256 of the lines above: "
 SEEN_DIGITS = 16  # of an image's sha256: enough to tell 10 million images apart, at 17 bytes each
 ABOUT = ("name", "data", "training", "metrics", "versions")
@@ -144,6 +146,7 @@ def load(folder: Path) -> Bundle:
     content = read_card(folder)
     with _card_of(folder):
         loader = _LOADERS[content["kind"]]
+        _check_kinds(content)
         common = {
             **{key: content[key] for key in ABOUT},
             "calibration": Calibration.from_dict(content["calibration"]),
@@ -164,8 +167,23 @@ def _card_of(folder: Path) -> Iterator[None]:
     """Within this, whatever is wrong is wrong in bundle.yaml."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, UserError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, UserError) as error:
         raise UserError(f"{folder / FILE} is damaged: {error!s}") from None
+
+
+def _check_kinds(content: dict[str, Any]) -> None:
+    """Raise ValueError for a value of the wrong kind. A stranger's card may hold anything, its checksum too."""
+    name = content["name"]
+    if not isinstance(name, str) or not name.isprintable() or name in ("", ".", "..") or set("/\\") & set(name):
+        raise ValueError(f"name={name!r} is no plain name")
+    for key in ("data", "training", "metrics", "versions", "files"):
+        if not isinstance(content[key], dict):
+            raise ValueError(f"{key} is no mapping")
+    if int(content["max_pixels"]) < 1:
+        raise ValueError(f"max_pixels={content['max_pixels']}; accepted is 1 or more")
+    for name, digest in content["files"].items():
+        if not isinstance(digest, str) or Path(name).name != name:
+            raise ValueError(f"files holds {name!r}: accepted are names of files beside it, with their sha256")
 
 
 def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
@@ -211,11 +229,13 @@ def _load_detector(folder: Path, content: dict[str, Any], common: dict[str, Any]
     with _card_of(folder):
         model = _model_config(content["model"])
         preprocessing = Preprocessing.from_dict(content["preprocessing"])
-    detector = build_to_fill(model, preprocessing)
+        detector = build_to_fill(model, preprocessing)
     try:
         # Copies: in the file tensors lie unaligned, and kernels for such memory round otherwise in the last digit.
         weights = {key: value.clone() for key, value in load_file(folder / WEIGHTS).items()}
         detector.load_state_dict(weights, assign=True)
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS} is no safetensors file: {error!s}") from None
     except RuntimeError as error:
         raise UserError(f"{folder / WEIGHTS} does not fit the model in {FILE}: {str(error).splitlines()[0]}") from None
     return DetectorBundle(**common, model=model, detector=detector.eval())
@@ -225,13 +245,18 @@ def _load_ensemble(folder: Path, content: dict[str, Any], common: dict[str, Any]
     members = []
     with _card_of(folder):
         digests = [str(digest) for digest in content["members"]]
+        if not digests:
+            raise ValueError("it has no members")
     for number, digest in enumerate(digests):
         place = folder / MEMBERS / str(number)
         if not (place / FILE).is_file():
             raise UserError(f"{place} is missing: member {number + 1} of the ensemble {content['name']}")
         _check_file(place / FILE, digest)
         members.append(load(place))
-    return EnsembleBundle(**common, members=tuple(members), combiner=storage.load(folder))
+    combiner = storage.load(folder)
+    if combiner.size != len(members):
+        raise UserError(f"{folder} combines {combiner.size} members, and holds {len(members)}")
+    return EnsembleBundle(**common, members=tuple(members), combiner=combiner)
 
 
 _LOADERS: dict[str, Callable[[Path, dict[str, Any], dict[str, Any]], Bundle]] = {
@@ -296,10 +321,28 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged, or of an older format: it does not end with its checksum; train again")
     if digest != f"{hashlib.sha256(head.encode()).hexdigest()}\n":
         raise UserError(f"{path} is damaged, or was edited: it does not fit the checksum in its last line")
-    content = yaml.safe_load(head)
+    try:
+        content = yaml.safe_load(head)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it holds no settings")
+    if _is_endless(content):
+        raise UserError(f"{path} is damaged: it holds more than {MOST_VALUES:,} values")
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: format {content.get('format')!r} is not known; accepted is {FORMAT}")
     return content
+
+
+def _is_endless(content: Any) -> bool:
+    """Whether there are too many values. YAML can name one list many times, or in itself: no more text, and no end."""
+    waiting, met = [content], 0
+    while waiting and met <= MOST_VALUES:
+        one = waiting.pop()
+        met += 1
+        if isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
+    return met > MOST_VALUES
 
 
 def _read_text(path: Path) -> str:
