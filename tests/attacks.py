@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
+from dfd import sealed
 from dfd.ensemble import storage
 from dfd.files import sha256_of
 from dfd.models import bundle as bundles
@@ -309,12 +310,12 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _body(at: Path) -> str:
-    return (at / bundles.FILE).read_text().rpartition(bundles.CHECKSUM)[0]
+    return (at / bundles.FILE).read_text().rpartition(sealed.CHECKSUM)[0]
 
 
 def _sign(at: Path, text: str) -> None:
     digest = hashlib.sha256(text.encode()).hexdigest()
-    (at / bundles.FILE).write_text(f"{text}{bundles.CHECKSUM}{digest}\n")
+    (at / bundles.FILE).write_text(f"{text}{sealed.CHECKSUM}{digest}\n")
 
 
 def _card(change: Callable[[dict[str, Any]], Any]) -> BundleAttack:

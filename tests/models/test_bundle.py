@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dfd import sealed
 from dfd.ensemble.combiners import Mean
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration
@@ -37,11 +38,11 @@ def made(folder: Path, name: str = "first") -> bundle.Bundle:
 
 def rewrite(folder: Path, old: str, new: str) -> None:
     """Change bundle.yaml as another version of dfd might have written it: with the checksum that belongs to it."""
-    head = (folder / "bundle.yaml").read_text().rpartition(bundle.CHECKSUM)[0]
+    head = (folder / "bundle.yaml").read_text().rpartition(sealed.CHECKSUM)[0]
     assert old in head
     head = head.replace(old, new)
     digest = hashlib.sha256(head.encode()).hexdigest()
-    (folder / "bundle.yaml").write_text(f"{head}{bundle.CHECKSUM}{digest}\n")
+    (folder / "bundle.yaml").write_text(f"{head}{sealed.CHECKSUM}{digest}\n")
 
 
 def test_a_bundle_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -22,11 +22,10 @@ from typing import Any, ClassVar
 
 import pandas as pd
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dfd import __version__
+from dfd import __version__, sealed
 from dfd.config import ModelConfig, check
 from dfd.data.transforms import Preprocessing
 from dfd.ensemble import storage
@@ -38,8 +37,6 @@ from dfd.models.detector import Detector, build_to_fill
 
 FORMAT = 2
 FILE, WEIGHTS, CONFIG, SEEN, MEMBERS = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt", "members"
-MOST_VALUES = 100_000  # in bundle.yaml
-CHECKSUM = "# sha256 of the lines above: "
 SEEN_DIGITS = 16  # of an image's sha256: enough to tell 10 million images apart, at 17 bytes each
 ABOUT = ("name", "data", "training", "metrics", "versions")
 
@@ -137,8 +134,7 @@ def save(bundle: Bundle, folder: Path, member_folders: list[Path] | None = None)
         content["members"] = _save_members(bundle, folder / MEMBERS, member_folders)
         names = [CONFIG, SEEN, *storage.save(bundle.combiner, folder)]
     content["files"] = {name: sha256_of(folder / name) for name in names}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    write_text(folder / FILE, f"{text}{CHECKSUM}{hashlib.sha256(text.encode()).hexdigest()}\n")
+    sealed.write(folder / FILE, content)
 
 
 def load(folder: Path) -> Bundle:
@@ -316,33 +312,10 @@ def _model_config(values: dict[str, Any]) -> ModelConfig:
 def read_card(folder: Path) -> dict[str, Any]:
     """The content of bundle.yaml, its checksum and format checked; see `load` for the rest."""
     path = folder / FILE
-    head, mark, digest = _read_text(path).rpartition(CHECKSUM)
-    if not mark:
-        raise UserError(f"{path} is damaged, or of an older format: it does not end with its checksum; train again")
-    if digest != f"{hashlib.sha256(head.encode()).hexdigest()}\n":
-        raise UserError(f"{path} is damaged, or was edited: it does not fit the checksum in its last line")
-    try:
-        content = yaml.safe_load(head)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it holds no settings")
-    if _is_endless(content):
-        raise UserError(f"{path} is damaged: it holds more than {MOST_VALUES:,} values")
+    content = sealed.read(path)
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: format {content.get('format')!r} is not known; accepted is {FORMAT}")
     return content
-
-
-def _is_endless(content: Any) -> bool:
-    """Whether there are too many values. YAML can name one list many times, or in itself: no more text, and no end."""
-    waiting, met = [content], 0
-    while waiting and met <= MOST_VALUES:
-        one = waiting.pop()
-        met += 1
-        if isinstance(one, dict | list):
-            waiting += one.values() if isinstance(one, dict) else one
-    return met > MOST_VALUES
 
 
 def _read_text(path: Path) -> str:
