@@ -1,0 +1,139 @@
+"""Tasks as a stream of chunks: what is decoded and goes through the network together."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from dfd.scoring import remote
+from dfd.scoring.inputs import IMAGE, SHARD, is_url, open_place
+from dfd.scoring.item import Item, Problem, name_of
+from dfd.scoring.plan import Task
+from dfd.scoring.tables import Columns, Rows
+from dfd.scoring.tar import BrokenTar, members
+
+BYTES = 64 * 2**20  # contents in memory that make a chunk full before it has all its images
+T = TypeVar("T")
+
+
+class Todo(NamedTuple):
+    """A task, and how many of its parts are there already; only a shard can have some of them."""
+
+    task: Task
+    parts: int = 0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some images of one part. `ends_part`, `ends_task`: it is the last of them."""
+
+    task: Task
+    part: int
+    items: list[Item]
+    ends_part: bool
+    ends_task: bool
+
+
+class Reader:
+    """From tasks to images. Keeps a table open, since the next task mostly goes on in it."""
+
+    def __init__(self, columns: Columns, part: int, batch_size: int) -> None:
+        self._columns, self._part, self._batch_size = columns, part, batch_size
+        self._rows: Rows | None = None
+
+    def chunks(self, todo: Todo) -> Iterator[Chunk]:
+        """The images of a task, at most `batch_size` a chunk and `part` a part. One without images is one empty chunk.
+
+        Where a chunk ends depends on the images alone, so that each is always in the same batch. Raises UserError if
+        the source can't be reached.
+        """
+        task, number = todo
+        waiting, size, room = [], 0, self._part
+        items = self._items(task, number * self._part)
+        item = next(items, None)
+        if item is None:
+            yield Chunk(task, number, [], ends_part=True, ends_task=True)
+        while item is not None:
+            waiting.append(item)
+            size, room = size + item.size, room - 1
+            item = next(items, None)
+            if len(waiting) == self._batch_size or size >= BYTES or room == 0 or item is None:
+                yield Chunk(task, number, waiting, ends_part=room == 0 or item is None, ends_task=item is None)
+                waiting, size = [], 0
+            if room == 0:
+                number, room = number + 1, self._part
+
+    def _items(self, task: Task, skip: int) -> Iterator[Item]:
+        place = task.entries[0].path
+        if task.kind == SHARD:
+            return _of_shard(place, skip)
+        if task.kind == IMAGE:
+            return self._of_files(task)
+        if self._rows is None or self._rows.place != place:
+            self._rows = Rows(place, self._columns)
+        assert task.rows is not None
+        return self._rows.read(*task.rows)
+
+    def _of_files(self, task: Task) -> Iterator[Item]:
+        if not is_url(task.entries[0].path):
+            yield from (Item(name_of(entry.path), entry.path) for entry in task.entries)
+            return
+        for start in range(0, len(task.entries), self._batch_size):
+            some = task.entries[start : start + self._batch_size]
+            for entry, content in zip(some, remote.fetch(some), strict=True):
+                yield Item(name_of(entry.path), content)
+
+
+def _of_shard(place: str, skip: int) -> Iterator[Item]:
+    """The images of a shard; if it breaks off, one more item that says so."""
+    with open_place(place) as handle:
+        try:
+            for name, content in members(handle, skip):
+                yield Item(name_of(place, name), content)
+        except (BrokenTar, OSError) as error:
+            if isinstance(error, OSError) and is_url(place):
+                raise
+            yield Item(name_of(place), Problem(f"archive can't be read any further ({error})"))
+
+
+class Ahead(Generic[T]):
+    """An iterator that is worked off in a thread, a few results ahead."""
+
+    def __init__(self, source: Iterator[T], ahead: int) -> None:
+        self._queue: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(source,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            result, error = self._queue.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield result
+
+    def close(self) -> None:
+        """Stop the thread; what it has read is dropped."""
+        self._stop.set()
+        self._thread.join(timeout=5)  # it may hang in a read; as a daemon it does not keep the process alive
+
+    def _work(self, source: Iterator[T]) -> None:
+        try:
+            for result in source:
+                if not self._put(result, None):
+                    return
+            self._put(None, StopIteration())
+        except BaseException as error:  # raised again where the results are taken
+            self._put(None, error)
+
+    def _put(self, result: Any, error: BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put((result, error), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
