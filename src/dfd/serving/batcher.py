@@ -1,0 +1,115 @@
+"""Micro-batches: images of different requests share a forward pass, and none waits for others longer than agreed."""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Item(Generic[Input, Output]):
+    value: Input
+    answer: "asyncio.Future[Output]"
+    since: float = field(default_factory=time.monotonic)
+
+
+class Batcher(Generic[Input, Output]):
+    """One thread that applies `run` to up to `batch_size` inputs at once.
+
+    An input waits up to `wait` seconds for others, and only while `on_the_way()` says that there will be some: a single
+    user never waits. `observe(size, seconds)` is told of each batch.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Input]], Sequence[Output]],
+        batch_size: int,
+        wait: float,
+        on_the_way: Callable[[], int],
+        observe: Callable[[int, float], None],
+    ) -> None:
+        self._run, self._batch_size, self._wait = run, batch_size, wait
+        self._on_the_way, self._observe = on_the_way, observe
+        self._queue: queue.SimpleQueue[_Item[Input, Output] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the batches that are waiting."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Inputs in the queue."""
+        return self._queue.qsize()
+
+    async def apply(self, value: Input) -> Output:
+        """What `run` makes of one input. Raises what it raises."""
+        item: _Item[Input, Output] = _Item(value, asyncio.get_running_loop().create_future())
+        self._queue.put(item)
+        return await item.answer
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            items, go_on = self._gather(first)
+            start = time.monotonic()
+            try:
+                outputs: Sequence[Output] | Exception = self._run([item.value for item in items])
+            except Exception as error:
+                log.exception("a batch of %d images failed", len(items))
+                outputs = error
+            self._observe(len(items), time.monotonic() - start)
+            _deliver(items, outputs)
+            if not go_on:
+                return
+
+    def _gather(self, first: _Item[Input, Output]) -> tuple[list[_Item[Input, Output]], bool]:
+        """The first and those that come in time; False: the end was asked for meanwhile."""
+        items, deadline = [first], first.since + self._wait
+        while len(items) < self._batch_size:
+            try:
+                item = self._next(deadline)
+            except queue.Empty:
+                break
+            if item is None:
+                return items, False
+            items.append(item)
+        return items, True
+
+    def _next(self, deadline: float) -> _Item[Input, Output] | None:
+        try:
+            return self._queue.get_nowait()
+        except queue.Empty:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._on_the_way():
+                raise
+            return self._queue.get(timeout=left)
+
+
+def _deliver(items: Sequence[_Item[Input, Output]], outputs: Sequence[Output] | Exception) -> None:
+    def set_all() -> None:
+        for number, item in enumerate(items):
+            if item.answer.done():  # its request was given up
+                continue
+            if isinstance(outputs, Exception):
+                item.answer.set_exception(outputs)
+            else:
+                item.answer.set_result(outputs[number])
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        items[0].answer.get_loop().call_soon_threadsafe(set_all)  # one call a batch, not one an image

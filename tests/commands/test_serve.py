@@ -1,0 +1,121 @@
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dfd.cli import main
+from dfd.models import bundle as bundles
+from tests.factories import tiny_bundle
+from tests.serving.running import form, png
+
+KEY = "0123456789abcdef"
+QUICK = ("runtime.device=cpu", "workers=1", "port=0")
+
+
+@pytest.fixture
+def bundle(workdir: Path) -> Path:
+    bundles.save(tiny_bundle(), workdir / "tiny" / "bundle")
+    return workdir / "tiny"
+
+
+@contextmanager
+def serving(bundle: Path, *more: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """`dfd serve` in a process of its own, and where it listens."""
+    arguments = [sys.executable, "-m", "dfd", "serve", f"bundle={bundle}", *QUICK, *more]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            url = re.match(r"http://127\.0\.0\.1:\d+", first)
+            assert url, first + process.stderr.read()
+            for _ in range(600):
+                try:
+                    if httpx.get(f"{url[0]}/v2/health/ready", timeout=5).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.05)
+            yield process, url[0]
+        finally:
+            process.kill()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found += [int(path.parent.name), *children(int(path.parent.name))]
+    return found
+
+
+def test_it_answers_who_shows_the_key_and_ends_in_order_on_sigterm(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    with serving(bundle, "api_key_env=MY_KEY") as (process, url):
+        assert httpx.get(f"{url}/v1/bundle").status_code == 401
+        answer = httpx.post(f"{url}/v1/predict", files=form(png()), timeout=60, headers={"X-API-Key": KEY})
+        assert answer.status_code == 200 and answer.json()["bundle"]["name"] == "tiny"
+        started = children(process.pid)
+        assert started
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["event"] for line in lines] == ["start", "request", "request", "end"]
+    assert (lines[1]["status"], lines[2]["status"], lines[2]["route"]) == (401, 200, "/v1/predict")
+    assert KEY not in out + errors
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["host=203.0.113.7"], "host=203.0.113.7 is no address of this machine"),
+        (["bundle=nowhere"], "bundle=nowhere: no bundle.yaml there"),
+        (["workers=0"], "workers=0: accepted is 1 or more, or -1"),
+        (["port=70000"], "port=70000 is too large"),
+        (["max_bytes=0"], "max_bytes=0 is too small"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    bundle: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    given = {word.partition("=")[0]: word for word in ("runtime.device=cpu", "port=0", f"bundle={bundle}", *arguments)}
+    assert main(["serve", *given.values()]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_a_port_in_use_is_one_message(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", f"bundle={bundle}", f"port={port}"]) == 2
+    assert f"port={port} is in use on 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["", "short", "123456789012345"])
+def test_a_key_that_protects_nothing_is_refused(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    assert main(["serve", f"bundle={bundle}", "port=0", "api_key_env=MY_KEY"]) == 2
+    error = capsys.readouterr().err
+    assert f"api_key_env=MY_KEY: the key there has {len(key)} characters" in error
