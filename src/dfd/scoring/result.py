@@ -46,7 +46,7 @@ class State:
     def _whole(self, task: Task) -> list[Part]:
         """The parts of a task up to the first that is missing."""
         there = self.parts.get(task.number, [])
-        return [part for at, part in enumerate(there) ]
+        return [part for at, part in enumerate(there) if part.number in (None, at)]
 
 
 def state_of(plan: Plan, digest: str) -> State:
