@@ -58,6 +58,13 @@ def test_sizes_that_cost_something_are_told() -> None:
     assert "shrunk" not in told((40, 40)) and "smaller" not in told((40, 40))
 
 
+def test_the_share_that_a_crop_sees_is_told() -> None:
+    assert "The detector looks at the middle of the picture alone: 0.6% of it" in told((400, 400), fit="crop")
+    assert "at the middle" not in told((20, 18), fit="crop")
+    assert "The detector looks at the middle of the picture alone: 75% of it" in told((40, 30), fit="square")
+    assert "at the middle" not in told((400, 300))
+
+
 def test_members_that_disagree_are_counted() -> None:
     members = [Member("a", 0.9, 1, "fake"), Member("b", 0.1, -1, "real"), Member("c", 0.9, 1, "fake")]
     stable = Stability.of(0.9, "fake", [])

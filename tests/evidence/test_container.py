@@ -72,3 +72,8 @@ def test_an_archive_needs_its_closing_record_at_the_end() -> None:
 def test_an_unknown_format_has_no_name() -> None:
     assert container_of(b"hello", "a.png").format == ""
     assert not container_of(b"hello", "a.png").misnamed
+
+
+def test_an_avif_of_a_general_brand_is_one() -> None:
+    assert container_of(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif" + bytes(20), "a.avif").format == "AVIF"
+    assert container_of(b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic" + bytes(20), "a.heic").format == "HEIF"

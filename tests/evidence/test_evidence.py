@@ -80,7 +80,7 @@ def test_the_weightiest_comes_first() -> None:
 
 def test_a_renamed_file() -> None:
     words = [each.words for each in examine(GOOD["PNG"], 10**6, "photo.JPG").findings]
-    assert "The name says JPEG, the content is PNG: it was renamed." in words
+    assert "The name says JPEG, but the content is PNG." in words
 
 
 def test_the_parts_are_plain_values() -> None:

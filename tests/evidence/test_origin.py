@@ -85,3 +85,36 @@ def test_a_flood_of_texts_is_bounded() -> None:
     Image.fromarray(picture(1)).save(buffer, "PNG", pnginfo=info)
     evidence = examine(buffer.getvalue(), 10**6)
     assert len(str(evidence.to_dict())) < 20_000 and "\x1b" not in str(evidence.to_dict())
+
+
+def behind_the_pixels(xmp: str) -> bytes:
+    """A PNG with its XMP after IDAT, as some programs write it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    data, plain = encoded(picture(1), "PNG", pnginfo=info), encoded(picture(1), "PNG")
+    chunk = data[data.index(b"iTXt") - 4 : data.index(b"IDAT") - 4]
+    end = plain.rindex(b"IEND") - 4
+    return plain[:end] + chunk + plain[end:]
+
+
+def test_what_a_png_holds_behind_its_pixels_is_read() -> None:
+    data = behind_the_pixels(XMP.format(TYPE.format("trainedAlgorithmicMedia")))
+    assert data.index(b"IDAT") < data.index(b"iTXt")
+    found = examine(data, 10**6)
+    assert found.origin is not None and found.origin.generated
+    assert not any("says nothing" in finding.words for finding in found.findings)
+
+
+def test_an_enhanced_photograph_is_not_told_to_have_generated_parts() -> None:
+    found = examine(jpeg_with(XMP.format(TYPE.format("algorithmicallyEnhanced"))), 10**6)
+    assert not any(finding.level == "strong" for finding in found.findings)
+    assert any("algorithmicallyEnhanced" in finding.words for finding in found.findings)
+
+
+@pytest.mark.parametrize(
+    "entry", [TYPE.format("digitalCapture"), 'dcterms:provenance="https://credentials.example/manifest"']
+)
+def test_a_file_that_says_something_is_not_told_to_say_nothing(entry: str) -> None:
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description {entry}/></rdf:RDF></x:xmpmeta>'
+    words = [finding.words for finding in examine(jpeg_with(xmp), 10**6).findings]
+    assert len(words) > 1 and not any("says nothing" in each for each in words)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dfd.cards.stability import Stability, contradicted
-from dfd.data.transforms import Joint
+from dfd.data.transforms import Joint, Preprocessing
 from dfd.evidence.text import clean
 from dfd.models.bundle import Bundle
 
@@ -138,6 +138,14 @@ def _looked_at(size: tuple[int, int], joint: Joint) -> list[str]:
             f"The picture ({width} × {height} pixels) was shrunk to {largest} × {largest} for the detector: traces "
             "finer than that can't be seen by it, and a small face in a large picture hardly either."
         )
-    if any(form.fit in ("crop", "square") for form in joint.each) and width != height:
-        found.append("Parts of the detector look at the middle of the picture alone.")
+    shares = [_share_seen(size, form) for form in joint.each]
+    if min(shares) < 1:
+        who = "The detector looks" if max(shares) < 1 else "Parts of the detector look"
+        found.append(f"{who} at the middle of the picture alone: {share(min(shares))} of it.")
     return found
+
+
+def _share_seen(size: tuple[int, int], form: Preprocessing) -> float:
+    """The share of the picture's area that a network is shown."""
+    side = {"crop": form.size, "square": min(size)}.get(form.fit, max(size))
+    return min(side, size[0]) * min(side, size[1]) / (size[0] * size[1])

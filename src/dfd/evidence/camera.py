@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from dfd.data.decode import UnusableImage, open_image
+from dfd.evidence.origin import read_behind
 from dfd.evidence.text import clean
 
 MOST_BYTES = 2**20  # a longer EXIF block is not looked into; cameras write 64 KB at most
@@ -52,7 +53,8 @@ class Camera:
 
 
 def camera_of(image: Image.Image, max_pixels: int) -> Camera:
-    """Read the EXIF of an opened image; the pixels are decoded only if there is a small picture to compare."""
+    """Read the EXIF of an opened image; pixels are decoded of PNG alone, or if there is a small picture to compare."""
+    read_behind(image)
     block = bytes(image.info.get("exif") or b"")
     if len(block) > MOST_BYTES:
         return Camera(bytes=len(block))

@@ -11,7 +11,7 @@ MAGIC = (
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    ("AVIF", re.compile(rb"....ftyp(avif|avis)", re.DOTALL)),
+    ("AVIF", re.compile(rb"....ftyp(avi[fs]|m[is]f1.{4}(.{4}){0,6}?avi[fs])", re.DOTALL)),  # by a compatible brand too
     ("HEIF", re.compile(rb"....ftyp(heic|heix|hevc|mif1|msf1)", re.DOTALL)),
     ("JPEG2000", re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
     ("TIFF", re.compile(rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+")),

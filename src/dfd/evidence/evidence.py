@@ -77,5 +77,5 @@ def examine(data: bytes, max_pixels: int, name: str = "") -> Evidence:
     software, comment = (camera.software, camera.comment) if camera is not None else ("", "")
     origin = guarded("metadata", lambda: origin_of(opened(), software, comment))
     credentials = guarded("content credentials", lambda: credentials_of(data, container.format))
-    told = findings.all_of(container, jpeg, history, camera, origin, credentials)
+    told = findings.all_of(container, jpeg, history, camera, origin, credentials, whole=not failed)
     return Evidence(container, jpeg, history, camera, origin, credentials, told, tuple(dict.fromkeys(failed)))

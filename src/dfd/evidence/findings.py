@@ -20,8 +20,9 @@ def all_of(
     camera: Camera | None,
     origin: Origin | None,
     credentials: Credentials | None,
+    whole: bool = True,
 ) -> tuple[Finding, ...]:
-    """All sentences on a file."""
+    """All sentences on a file; `whole` says that no part of it failed to be read."""
     found = [
         *_credentials(credentials),
         *(_origin(origin) if origin else ()),
@@ -29,7 +30,7 @@ def all_of(
         *(_camera(camera) if camera else ()),
         *(_jpeg(jpeg) if jpeg else ()),
         *(_history(history) if history and history.found else ()),
-        *(_nothing(camera, origin, credentials) if camera and origin else ()),
+        *(_nothing(camera, origin, credentials) if camera and origin and whole else ()),
     ]
     return tuple(sorted(found, key=lambda finding: ORDER[finding.level]))
 
@@ -97,9 +98,7 @@ def _origin(found: Origin) -> Iterator[Finding]:
 
 def _container(found: Container) -> Iterator[Finding]:
     if found.misnamed:
-        yield Finding(
-            "container", "notable", f"The name says {found.by_suffix}, the content is {found.format}: it was renamed."
-        )
+        yield Finding("container", "notable", f"The name says {found.by_suffix}, but the content is {found.format}.")
     if found.foreign:
         yield Finding(
             "container",
@@ -115,7 +114,11 @@ def _container(found: Container) -> Iterator[Finding]:
             f"{found.trailing:,} bytes follow behind the end of the picture{what}{harmless}.",
         )
     if found.complete is False:
-        yield Finding("container", "notable", "The end of the picture is missing: the file was cut off.")
+        yield Finding(
+            "container",
+            "notable",
+            "The end of the picture was not found: the file was cut off, or is not built as its standard says.",
+        )
 
 
 def _camera(found: Camera) -> Iterator[Finding]:
@@ -167,7 +170,8 @@ def _history(found: History) -> Iterator[Finding]:
 
 
 def _nothing(camera: Camera, origin: Origin, credentials: Credentials | None) -> Iterator[Finding]:
-    if not camera.tags and not camera.bytes and not origin.software and not origin.generated and credentials is None:
+    entries = (origin.software, origin.generated, origin.source_types, origin.remote)
+    if not (camera.tags or camera.bytes or credentials or any(entries)):
         yield Finding(
             "origin",
             "plain",

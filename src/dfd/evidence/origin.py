@@ -17,7 +17,7 @@ MOST = 20  # entries that are told
 # IPTC's vocabulary "digital source type": of the values, those that tell of a machine's part.
 SOURCE_TYPE = re.compile(r"digitalsourcetype/(\w{1,60})", re.IGNORECASE)
 GENERATED = ("trainedAlgorithmicMedia", "algorithmicMedia", "virtualRecording")
-PARTLY = ("compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "algorithmicallyEnhanced")
+PARTLY = ("compositeWithTrainedAlgorithmicMedia", "compositeSynthetic")
 XMP_FIELDS = re.compile(
     r"(xmp:CreatorTool|photoshop:Credit|tiff:Software|Iptc4xmpExt:AISystemUsed|stEvt:softwareAgent)"
     r"(?:\s*=\s*\"([^\"<]{1,200})\"|>\s*(?:<rdf:\w+>\s*<rdf:li[^>]{0,80}>)?([^<]{1,200})<)"
@@ -70,6 +70,7 @@ class Origin:
 
 def origin_of(image: Image.Image, exif_software: str = "", exif_comment: str = "") -> Origin:
     """Read the entries of an opened image; those of EXIF, which is read elsewhere, come as text."""
+    read_behind(image)
     xmp = _xmp(image)
     texts = [*_texts(image), *_iptc(image), *_from_xmp(xmp)]
     texts += [("EXIF Software", exif_software), ("EXIF UserComment", exif_comment)]
@@ -86,6 +87,12 @@ def origin_of(image: Image.Image, exif_software: str = "", exif_comment: str = "
     generated += [Entry("XMP DigitalSourceType", kind) for kind in types if kind in (*GENERATED, *PARTLY)]
     remote = REMOTE.search(xmp)
     return Origin(_some(generated), _some(software), types, clean(remote[1], 100) if remote else "")
+
+
+def read_behind(image: Image.Image) -> None:
+    """Let Pillow read what a PNG holds behind its pixels, which it does only with them."""
+    if image.format == "PNG":
+        image.load()
 
 
 def _some(entries: list[Entry]) -> tuple[Entry, ...]:
