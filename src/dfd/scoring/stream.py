@@ -50,7 +50,7 @@ class Reader:
         """
         task, number = todo
         waiting, size, room = [], 0, self._part
-        items = self._items(task, 0)
+        items = self._items(task, number * self._part)
         item = next(items, None)
         if item is None:
             yield Chunk(task, number, [], ends_part=True, ends_task=True)
