@@ -86,3 +86,27 @@ def test_a_graph_that_gives_no_number_is_refused(engine: TorchEngine) -> None:
 def test_votes_may_jump_where_a_networks_logit_hardly_moves() -> None:
     assert is_continuous(tiny_bundle()) and is_continuous(tiny_ensemble())
     assert not is_continuous(tiny_ensemble(Majority(2)))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize(
+    "own", [{"logit": 9.0, "prob": 0.0}, {"logit": 0.0, "prob": 0.9}, {"logit": float("nan"), "prob": 0.0}]
+)
+def test_a_graph_whose_own_answer_is_another_is_refused(
+    engine: TorchEngine, precision: str, own: dict[str, float]
+) -> None:
+    found = {**measure(answers(0.0), engine), "own": own}
+    assert "the graph's own" in str(refusal(found, ExportConfig(precision=precision)))
+
+
+def test_what_is_no_number_is_refused(engine: TorchEngine) -> None:
+    found = measure(answers(0.0), engine)
+    found["batch"]["max"] = float("nan")
+    assert refusal(found, ExportConfig()) is not None
+
+
+def test_lower_precision_is_not_accepted_by_images_of_one_class(engine: TorchEngine) -> None:
+    asked = answers(0.0)
+    found = measure(replace(asked, rows=asked.rows.assign(label=1)), engine)
+    assert "both classes" in str(refusal(found, ExportConfig(precision="int8")))
+    assert refusal(found, ExportConfig(precision="fp32")) is None

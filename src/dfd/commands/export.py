@@ -84,13 +84,13 @@ def _made(
 ) -> tuple[dict[str, Any], graphs.Graph]:
     """The graph in the folder `part`, and its figures. Raises UserError if it does not say what the bundle says."""
     reference = TorchEngine(bundle, runtime)
-    graph = make_graph(part, reference, config.format, config.precision, _ranges(config, manifest))
+    graph = make_graph(part, reference, config.format, config.precision, _ranges(config, manifest, rows))
     place(bundle, runtime)  # once more: the exporter wants its networks another way
     engine = engine_of(graph, bundle, runtime)
     images = Images([manifest.file(path) for path in rows["path"]], engine.joint, bundle.max_pixels)
     with full_fp32():
         answers = parity.ask(reference, engine, rows, images, config.batch_size, runtime)
-    figures = {**_about(bundle, manifest, graph), **parity.measure(answers, engine)}
+    figures = {**_about(bundle, manifest, rows, graph), **parity.measure(answers, engine)}
     if reason := parity.refusal(figures, config):
         raise UserError(
             f"the {config.precision} graph is not kept, as it says other than {bundle.name}: {reason} ({len(rows)} "
@@ -103,26 +103,32 @@ def _made(
     return figures, graph
 
 
-def _ranges(config: ExportConfig, manifest: Manifest) -> Ranges | None:
-    """Images of train and val: those of test are for the comparison alone."""
+def _ranges(config: ExportConfig, manifest: Manifest, compared: pd.DataFrame) -> Ranges | None:
+    """Images of train and val, and of no group that is compared: those are for the comparison alone."""
     if config.precision != "int8":
         return None
-    rows = _sample(manifest.table[manifest.table["split"] != "test"], config.calibration)
+    table = manifest.table
+    free = table[(table["split"] != "test") & ~table["group"].isin(compared["group"])]
+    rows = _sample(free, config.calibration)
     if rows.empty:
         raise UserError(
             f"precision=int8 takes its ranges from images of train and val, and {manifest.name} has none; name other "
             "data"
         )
-    data = {"data": manifest.name, "fingerprint": manifest.fingerprint, "splits": "train, val"}
+    data = {"data": manifest.name, "fingerprint": manifest.fingerprint, "splits": _splits(rows)}
     return Ranges([manifest.file(path) for path in rows["path"]], data)
 
 
-def _about(bundle: Bundle, manifest: Manifest, graph: graphs.Graph) -> dict[str, Any]:
+def _splits(rows: pd.DataFrame) -> str:
+    return ", ".join(sorted(rows["split"].unique()))
+
+
+def _about(bundle: Bundle, manifest: Manifest, rows: pd.DataFrame, graph: graphs.Graph) -> dict[str, Any]:
     return {
         "kind": "export",
         "data": manifest.name,
         "fingerprint": manifest.fingerprint,
-        "split": "test",
+        "split": _splits(rows),
         "bundle": bundle.name,
         "weights_sha256": bundle.sha256,
         "format": graph.format,

@@ -114,12 +114,16 @@ def is_continuous(bundle: Bundle) -> bool:
 
 def refusal(figures: dict[str, Any], config: ExportConfig) -> str | None:
     """Why the graph is refused, by the tolerances of the settings; None if it is good."""
+    if reason := _own_too_far(figures, config.tolerance):
+        return reason
     if config.precision == "fp32":
         return _too_far(figures, config.tolerance)
+    if figures["auroc"]["lost"] is None:
+        return f"{config.precision} is accepted by its AUROC, which needs images of both classes"
     lost, flips = figures["auroc"]["lost"], figures["flips"]["value"]
-    if lost is not None and lost > config.auroc_tolerance:
+    if not lost <= config.auroc_tolerance:
         return f"it loses {lost:.4f} of AUROC, and auroc_tolerance={config.auroc_tolerance:g}"
-    if flips > config.flip_tolerance:
+    if not flips <= config.flip_tolerance:
         return f"{flips:.1%} of the verdicts change, and flip_tolerance={config.flip_tolerance:g}"
     return None
 
@@ -129,8 +133,20 @@ def _too_far(figures: dict[str, Any], tolerance: float) -> str | None:
     if figures["continuous"]:
         places["logit"] = "the logit differs"
     for key, words in places.items():
-        if figures[key]["max"] > tolerance:
+        if not figures[key]["max"] <= tolerance:  # nor is NaN
             return f"{words} by up to {figures[key]['max']:.2g}, and tolerance={tolerance:g}"
+    return None
+
+
+def _own_too_far(figures: dict[str, Any], tolerance: float) -> str | None:
+    """The combining and calibrating parts of a graph compute in fp32 at any precision of its networks."""
+    if figures["own"] is None or not figures["continuous"]:
+        return None
+    for key, value in figures["own"].items():
+        if not value <= tolerance:
+            return (
+                f"the graph's own {key} is up to {value:.2g} from dfd's of the same values, and tolerance={tolerance:g}"
+            )
     return None
 
 
