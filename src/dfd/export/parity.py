@@ -114,10 +114,8 @@ def is_continuous(bundle: Bundle) -> bool:
 
 def refusal(figures: dict[str, Any], config: ExportConfig) -> str | None:
     """Why the graph is refused, by the tolerances of the settings; None if it is good."""
-    if reason := _own_too_far(figures, config.tolerance):
-        return reason
     if config.precision == "fp32":
-        return _too_far(figures, config.tolerance)
+        return _too_far(figures, config.tolerance) or _own_too_far(figures, config.tolerance)
     if figures["auroc"]["lost"] is None:
         return f"{config.precision} is accepted by its AUROC, which needs images of both classes"
     lost, flips = figures["auroc"]["lost"], figures["flips"]["value"]
@@ -125,7 +123,7 @@ def refusal(figures: dict[str, Any], config: ExportConfig) -> str | None:
         return f"it loses {lost:.4f} of AUROC, and auroc_tolerance={config.auroc_tolerance:g}"
     if not flips <= config.flip_tolerance:
         return f"{flips:.1%} of the verdicts change, and flip_tolerance={config.flip_tolerance:g}"
-    return None
+    return _own_too_far(figures, config.tolerance)
 
 
 def _too_far(figures: dict[str, Any], tolerance: float) -> str | None:
