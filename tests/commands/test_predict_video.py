@@ -1,6 +1,7 @@
 """`dfd predict` on videos, from files to tables, page and screen."""
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from dfd.cli import main
 from dfd.models.bundle import find, load
+from dfd.video import reader
 from tests.commands.conftest import Trained, newest_run
 from tests.factories import pixels, tiny_ensemble
 from tests.video.clips import number_picture, write_clip, write_sound
@@ -154,6 +156,30 @@ def test_an_ensemble_scores_videos_too(work: Path, tmp_path: Path) -> None:
     path = write_half_fake(tmp_path / "a.mkv")
     code, _, videos, frames = predict(work, path, f"bundle={tmp_path / 'both'}", "video.frames=4")
     assert code == 0 and frames["prob"].between(0, 1).all() and len(frames) == 4
+
+
+def test_frames_that_a_crash_keeps_from_coming_count_as_failed(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_half_fake(tmp_path / "a.mkv", fake=False)
+    exactly, pictures = reader._Messages._exactly, []
+
+    def crash(messages: reader._Messages, size: int) -> bytes | None:
+        if size:
+            pictures.append(size)
+        if len(pictures) == 2:
+            messages._process.send_signal(signal.SIGSEGV)
+            messages.end = "the decoder crashed (signal 11)"
+            return None
+        return exactly(messages, size)
+
+    monkeypatch.setattr(reader._Messages, "_exactly", crash)
+    code, _, videos, frames = predict(work, path, "video.frames=8")
+    assert code == 3 and list(frames["error"].isna()) == [True] + [False] * 7
+    assert set(frames["error"][1:]) == {"the decoder crashed (signal 11)"}
+    row = videos.iloc[0]
+    assert row["failed"] == 7 and row["verdict"] == "unsure"
+    assert row["reason"] == "only 1 of 8 frames could be scored"
 
 
 def test_a_frame_with_too_many_pixels_is_not_decoded(work: Path, tmp_path: Path) -> None:

@@ -42,12 +42,13 @@ def write_clip(
     options: dict[str, str] | None = None,
     container: str | None = None,
     source: str = "rgb24",
+    muxing: dict[str, str] | None = None,
     **settings: object,
 ) -> Path:
     """Write a video of `frames` pictures at RATE a second, or at the times `pts` in ticks of 1/RATE."""
     av.logging.set_level(None)
     size = paint(0).shape
-    with av.open(str(path), "w", format=container) as file:
+    with av.open(str(path), "w", format=container, options=muxing or {}) as file:
         stream = file.add_stream(codec, rate=RATE, options=options or {})
         stream.width, stream.height, stream.pix_fmt = size[1], size[0], pix_fmt
         stream.codec_context.gop_size = gop
@@ -68,6 +69,17 @@ def turn(path: Path, matrix: Sequence[int]) -> None:
     at = data.index(b"tkhd") + 4 + 40
     a, b, c, d = (value * 65536 for value in matrix)
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+def trim(path: Path, first: int, frames: int) -> None:
+    """Have the edit list of an .mp4 with B-frames show `frames` of them from `first` on, as lossless cutting does."""
+    with av.open(str(path)) as file:
+        ticks = round(1 / (RATE * file.streams.video[0].time_base))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 4 + 4 + 4  # version and flags, number of entries
+    (start,) = struct.unpack_from(">i", data, at + 4)
+    struct.pack_into(">Ii", data, at, frames * 1000 // RATE, start + first * ticks)
     path.write_bytes(data)
 
 

@@ -1,5 +1,6 @@
 """From files to frames: the right ones, at the right times, as a player shows them; and what comes of bad files."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -11,8 +12,19 @@ import pytest
 from dfd.video import reader
 from dfd.video.errors import UnusableVideo
 from dfd.video.reader import Frame, read_video
-from dfd.video.wire import Reading
-from tests.video.clips import HEIGHT, RATE, WIDTH, halves, number_of, number_picture, turn, write_clip, write_sound
+from dfd.video.wire import Reading, understand
+from tests.video.clips import (
+    HEIGHT,
+    RATE,
+    WIDTH,
+    halves,
+    number_of,
+    number_picture,
+    trim,
+    turn,
+    write_clip,
+    write_sound,
+)
 
 ALL = Reading(frames=100, scenes=False, seconds=60.0, max_pixels=10**6)
 
@@ -185,6 +197,26 @@ def test_a_promise_that_is_not_kept_is_said(tmp_path: Path) -> None:
     assert notes == [f"cut short: {facts['frames']} of the 60 frames that it promises are in it"]
 
 
+@pytest.mark.parametrize("first", [3, 18, 40])
+def test_a_trimmed_video_is_whole_and_begins_where_it_was_trimmed(tmp_path: Path, first: int) -> None:
+    path = write_clip(tmp_path / "a.mp4", gop=8)
+    trim(path, first, 15)
+    facts, frames, notes = read(path)
+    assert facts["frames"] == 15 and notes == []
+    assert [frame.error for frame in frames] == [None] * 15
+    assert [number_of(frame.pixels) for frame in frames] == list(range(first, first + 15))
+
+
+def test_a_trimmed_video_that_is_cut_short_says_so(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", paint=scenes, muxing={"movflags": "faststart"})
+    trim(path, 5, 50)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    facts, _, notes = read(path)
+    assert facts["frames"] < 50
+    assert notes == [f"cut short: {facts['frames']} of the {facts['promised']} frames that it promises are in it"]
+
+
 def test_damage_costs_the_frames_up_to_the_next_key_frame(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", codec="mpeg4", paint=scenes, gop=10)
     with av.open(str(path)) as file:
@@ -277,7 +309,12 @@ def test_a_decoder_that_crashes_costs_only_what_was_to_come(tmp_path: Path, monk
         first = next(clip.frames)
         started[0].send_signal(signal.SIGSEGV)
         rest = list(clip.frames)
-    assert number_of(first.pixels) == 0 and len(rest) < 7
+    assert number_of(first.pixels) == 0 and [frame.number for frame in rest] == list(range(1, 8))
+    assert [frame.time for frame in rest] == pytest.approx([n / RATE for n in range(1, 8)], abs=0.001)
+    missing = [frame for frame in rest if frame.pixels is None]
+    assert missing == rest[-len(missing) :] and {frame.error for frame in missing} == {
+        "the decoder crashed (signal 11)"
+    }
     assert clip.notes == ["the decoder crashed (signal 11): what came later is missing"]
 
 
@@ -299,12 +336,98 @@ def test_a_decoder_that_talks_nonsense_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=3)
-    (tmp_path / "words").write_text(answer + "\n")
-    monkeypatch.setattr(reader.sys, "executable", str(tmp_path / "liar"))
-    (tmp_path / "liar").write_text(f"#!/bin/sh\ncat {tmp_path / 'words'}\n")
-    (tmp_path / "liar").chmod(0o755)
+    answer_with(tmp_path, monkeypatch, answer.encode() + b"\n")
     with pytest.raises(UnusableVideo):
         read(path)
+
+
+def answer_with(folder: Path, monkeypatch: pytest.MonkeyPatch, words: bytes, then: str = "exit 0") -> None:
+    """Have something else in the decoder's place."""
+    (folder / "words").write_bytes(words)
+    monkeypatch.setattr(reader.sys, "executable", str(folder / "liar"))
+    (folder / "liar").write_text(f"#!/bin/sh\ncat {folder / 'words'}\n{then}\n")
+    (folder / "liar").chmod(0o755)
+
+
+FACTS = {
+    **{"kind": "facts", "format": "mov", "codec": "h264", "hdr": "", "whole": True, "fps": 25.0, "duration": 2.4},
+    **{"width": 64, "height": 48, "frames": 60, "promised": 60, "bytes": 0},
+}
+PIXEL = {"kind": "frame", "height": 1, "width": 1, "bytes": 3}
+END = {"kind": "end", "bytes": 0}
+
+
+def wanted(*numbers: int) -> list[dict]:
+    about = [{"kind": "wanted", "frame": n, "time": n / RATE, "scene": False, "bytes": 0} for n in numbers]
+    return [*about, {"kind": "decoding", "searched": True, "bytes": 0}]
+
+
+def lines(*messages: dict) -> bytes:
+    return b"".join(json.dumps(message).encode() + b"\n" + b"rgb"[: message["bytes"]] for message in messages)
+
+
+def test_a_decoder_that_hangs_on_the_way_leaves_failed_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=3)
+    monkeypatch.setattr(reader, "GRACE", 0.0)
+    answer_with(tmp_path, monkeypatch, lines(FACTS, *wanted(0, 1, 2), {**PIXEL, "frame": 0}), "exec sleep 60")
+    _, frames, notes = read(path, asking(seconds=1.0))
+    assert [frame.number for frame in frames] == [0, 1, 2] and frames[0].pixels is not None
+    assert [frame.error for frame in frames] == [None, *["the decoder hung, and was stopped"] * 2]
+    assert notes == ["the decoder hung, and was stopped: what came later is missing"]
+
+
+@pytest.mark.parametrize("told", [[{**PIXEL, "frame": 7}], [{**PIXEL, "frame": 0}] * 2, [{**PIXEL, "frame": 0}, END]])
+def test_frames_other_than_those_announced_are_nonsense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[dict]
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=3)
+    answer_with(tmp_path, monkeypatch, lines(FACTS, *wanted(0, 1), *told))
+    _, frames, _ = read(path)
+    assert [frame.number for frame in frames] == [0, 1] and frames[1].error == reader.NONSENSE
+
+
+@pytest.mark.parametrize("numbers", [range(5), (1, 1), (2, 1)])
+def test_too_many_frames_or_the_same_twice_are_nonsense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=3)
+    answer_with(tmp_path, monkeypatch, lines(FACTS, *wanted(*numbers)))
+    with pytest.raises(UnusableVideo, match=reader.NONSENSE):
+        read(path, asking(frames=2))
+
+
+def test_a_decoder_that_crashes_before_the_first_frame_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=3)
+    answer_with(tmp_path, monkeypatch, lines(FACTS, *wanted(0, 1)[:1]), "kill -SEGV $$")
+    with pytest.raises(UnusableVideo, match="the decoder crashed"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {**PIXEL, "frame": 0, "bytes": -3, "width": -1},
+        {**PIXEL, "frame": 0, "bytes": 3, "width": -1, "height": -1},
+        {**PIXEL, "frame": 0, "bytes": 0, "width": 0},
+        {**PIXEL, "frame": 0, "bytes": 4},
+        {**PIXEL, "frame": 2**70},
+        {**PIXEL, "frame": -1},
+        {**FACTS, "width": -1},
+        {**END, "bytes": 3},
+    ],
+)
+def test_sizes_and_numbers_of_no_frame_are_not_understood(message: dict) -> None:
+    whole = {"time": 0.0, "scene": False, "searched": True, **message}
+    assert understand(json.dumps(whole).encode(), 100) is None
+
+
+def test_sizes_and_numbers_of_a_frame_are_understood() -> None:
+    message = {**PIXEL, "frame": 2**53 - 1}
+    assert understand(json.dumps(message).encode(), 3) == message
+    assert understand(json.dumps(message).encode(), 2) is None
+    assert understand(b"[" * 60_000, 3) is None
 
 
 def test_when_the_time_is_over_what_was_decoded_counts(tmp_path: Path) -> None:

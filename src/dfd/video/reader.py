@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,7 +58,8 @@ def read_video(path: Path, reading: Reading) -> Iterator[Clip]:
         if facts is None or facts["kind"] != "facts":
             raise UnusableVideo(messages.end if facts is None else facts.get("reason", "no frames in it"))
         clip = Clip(facts, iter(()), _first_notes(facts))
-        clip.frames = _frames(messages, clip.notes)
+        wanted = _wanted(messages, 2 * reading.frames, clip.notes)  # as many scenes as frames
+        clip.frames = _frames(messages, wanted, clip.notes)
         yield clip
 
 
@@ -94,23 +95,45 @@ def _process(file: BinaryIO, reading: Reading) -> Iterator[subprocess.Popen]:
         process.stdout.close()
 
 
-def _frames(messages: "_Messages", notes: list[str]) -> Iterator[Frame]:
-    while (message := messages.next()) is not None:
-        if message["kind"] == "end":
-            if not message["searched"]:
-                notes.append("the time was over before all of it was searched for scenes (video.seconds)")
+def _wanted(messages: "_Messages", most: int, notes: list[str]) -> list[Frame]:
+    """The frames that are to come, as yet without pixels. Raises UnusableVideo."""
+    wanted: list[Frame] = []
+    while (message := messages.next()) is not None and message["kind"] == "wanted":
+        if len(wanted) == most or (wanted and message["frame"] <= wanted[-1].number):
+            raise UnusableVideo(NONSENSE)
+        wanted.append(Frame(message["frame"], message["time"], message["scene"], None))
+    if message is None or message["kind"] != "decoding":
+        raise UnusableVideo(_why(messages, message))
+    if not message["searched"]:
+        notes.append("the time was over before all of it was searched for scenes (video.seconds)")
+    return wanted
+
+
+def _frames(messages: "_Messages", wanted: list[Frame], notes: list[str]) -> Iterator[Frame]:
+    """Each wanted frame. Those that never come are failed ones, lest the rest be taken for all of them."""
+    for at, frame in enumerate(wanted):
+        message = messages.next()
+        if message is None or message["kind"] not in ("frame", "failed") or message["frame"] != frame.number:
+            reason = _why(messages, message)
+            notes.append(f"{reason}: what came later is missing")
+            yield from (replace(missing, error=reason) for missing in wanted[at:])
             return
-        if message["kind"] not in ("frame", "failed"):
-            break
-        about = message["frame"], message["time"], message["scene"]
-        if message["kind"] == "failed":
-            frame = Frame(*about, None, message["reason"])
-        else:
-            size = (message["height"], message["width"], 3)
-            frame = Frame(*about, np.frombuffer(message["pixels"], np.uint8).reshape(size))
         with messages.paused():
-            yield frame
-    notes.append(f"{messages.end}: what came later is missing")
+            yield _arrived(frame, message)
+
+
+def _arrived(frame: Frame, message: dict[str, Any]) -> Frame:
+    if message["kind"] == "failed":
+        return replace(frame, error=message["reason"])
+    size = (message["height"], message["width"], 3)
+    return replace(frame, pixels=np.frombuffer(message["pixels"], np.uint8).reshape(size))
+
+
+def _why(messages: "_Messages", message: dict[str, Any] | None) -> str:
+    """Why what was expected did not come."""
+    if message is None:
+        return messages.end
+    return str(message["reason"]) if message["kind"] == "unusable" else NONSENSE
 
 
 def _first_notes(facts: dict[str, Any]) -> list[str]:

@@ -21,8 +21,9 @@ class Timeline:
 
     `pts` int64 [N] rising and `keys` int64 [K], those of the key frames, are in ticks of `tick` seconds; `start` is the
     time in seconds that players call 0. `ordered`: the file itself says when a frame is shown. Otherwise (AVI) `pts`
-    are the times at which frames are decoded, and frames have to be counted. `promised`: frames by the header, 0 if it
-    is silent. `whole`: the file was gone through to its end.
+    are the times at which frames are decoded, and frames have to be counted. `keys` hold those as well that an edit
+    list keeps from being shown: decoding of what it shows may start there. `promised`: frames to be shown by the
+    header, 0 if it is silent. `whole`: the file was gone through to its end.
     """
 
     pts: Ints
@@ -50,15 +51,18 @@ def survey(container: Any, stream: Any, budget: Budget) -> Timeline:
     ordered = not container.format.name.startswith("avi")
     shown: list[int] = []
     keys: list[int] = []
-    whole = False
+    discarded, whole = 0, False
     try:
         for packet in container.demux(stream):
             time = _time_of(packet, ordered)
-            if packet.size and time is not None and not packet.is_discard:
-                shown.append(time)
+            if packet.size and time is not None:
+                if packet.is_discard:
+                    discarded += 1
+                else:
+                    shown.append(time)
                 if packet.is_keyframe:
                     keys.append(time)
-            if budget.left < 0 or len(shown) == MOST_FRAMES:
+            if budget.left < 0 or len(shown) + discarded == MOST_FRAMES:
                 break
         else:
             whole = True
@@ -73,9 +77,15 @@ def survey(container: Any, stream: Any, budget: Budget) -> Timeline:
         tick=float(stream.time_base),
         start=_start(container, pts[0] * float(stream.time_base)),
         ordered=ordered,
-        promised=int(stream.frames),
+        promised=max(0, _promised(container, stream) - discarded),
         whole=whole,
     )
+
+
+def _promised(container: Any, stream: Any) -> int:
+    """Frames by the header. That of an .mp4 counts those as well which an edit list leaves out; its index does not."""
+    indexed = len(getattr(stream, "index_entries", ())) if container.format.name.startswith("mov") else 0
+    return min(int(stream.frames), indexed) if indexed else int(stream.frames)
 
 
 def _time_of(packet: Any, ordered: bool) -> int | None:

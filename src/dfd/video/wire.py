@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 MOST_HEADER = 2**16  # bytes
+MOST_NUMBER = 2**53  # beyond it, whole numbers get lost in tables that hold them as floats
 
-# What each kind of message holds.
-_FRAME = {"frame": int, "time": float, "scene": bool}
+# What each kind of message holds. First the facts, then each frame that will be decoded ('wanted', in rising order) and
+# 'decoding', so that the other process knows what is missing if no more comes; then one 'frame' or 'failed' for each of
+# them in the same order, and 'end'. 'unusable' may take the place of any of them and is the last one.
 KINDS: dict[str, dict[str, type]] = {
     "facts": {
         **{"format": str, "codec": str, "hdr": str, "whole": bool, "fps": float, "duration": float},
         **{"width": int, "height": int, "frames": int, "promised": int},
     },
-    "frame": {**_FRAME, "height": int, "width": int},
-    "failed": {**_FRAME, "reason": str},
-    "end": {"searched": bool},
+    "wanted": {"frame": int, "time": float, "scene": bool},
+    "decoding": {"searched": bool},
+    "frame": {"frame": int, "height": int, "width": int},
+    "failed": {"frame": int, "reason": str},
+    "end": {},
     "unusable": {"reason": str},
 }
 
@@ -47,11 +51,17 @@ def understand(line: bytes, largest: int) -> dict[str, Any] | None:
         message = json.loads(line)
         kind = KINDS[message["kind"]]
         held = {name: message[name] for name in ("kind", "bytes", *kind)}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if any(type(held[name]) is not wanted for name, wanted in {"bytes": int, **kind}.items()):
         return None
     if not all(math.isfinite(value) for value in held.values() if isinstance(value, float)):
         return None
+    return held if _makes_sense(held, largest) else None
+
+
+def _makes_sense(held: dict[str, Any], largest: int) -> bool:
+    if held.get("height", 1) <= 0 or held.get("width", 1) <= 0 or not 0 <= held.get("frame", 0) < MOST_NUMBER:
+        return False
     size = 3 * held["height"] * held["width"] if held["kind"] == "frame" else 0
-    return held if held["bytes"] == size <= largest and held.get("height", 1) > 0 else None
+    return bool(0 <= held["bytes"] == size <= largest)

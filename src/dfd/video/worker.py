@@ -77,19 +77,22 @@ def _read(file: io.FileIO, reading: Reading, budget: Budget, say: Callable[..., 
     searched = True
     if reading.scenes:
         scenes, searched = _scenes(container, stream, timeline, reading.frames, budget.part(SCENES_SHARE))
-    wanted = together(spread(timeline.times, reading.frames), scenes)
+    times = timeline.times
+    wanted = together(spread(times, reading.frames), scenes)
+    for number in wanted:
+        say("wanted", frame=number, time=float(times[number]), scene=number in scenes)
+    say("decoding", searched=searched)
     aspect = float(stream.sample_aspect_ratio or 1)
     for number, frame in decode(container, stream, timeline, wanted, budget):
-        about = {"frame": number, "time": float(timeline.times[number]), "scene": number in scenes}
         try:
             if isinstance(frame, str):
                 raise UnusableVideo(frame)
             check_size(frame.width, frame.height, reading.max_pixels)
             pixels = to_rgb(frame, aspect)
-            say("frame", pixels.data.cast("B"), height=pixels.shape[0], width=pixels.shape[1], **about)
+            say("frame", pixels.data.cast("B"), height=pixels.shape[0], width=pixels.shape[1], frame=number)
         except (UnusableVideo, av.FFmpegError, MemoryError, ValueError) as error:
-            say("failed", reason=in_words(error), **about)
-    say("end", searched=searched)
+            say("failed", reason=in_words(error), frame=number)
+    say("end")
 
 
 def _scenes(container: Any, stream: Any, timeline: Timeline, most: int, budget: Budget) -> tuple[list[int], bool]:
