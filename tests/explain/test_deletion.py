@@ -7,7 +7,7 @@ from dfd.explain.baseline import blurred
 from dfd.explain.deletion import STEPS, curves_of, step_of
 from dfd.explain.floors import noise, smooth
 
-SIDE = 40
+SIDE, BATCH = 40, 16
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_right_map_is_best_and_its_opposite_worst(image: np.ndarray) -> None
     right = np.zeros((SIDE, SIDE))
     right[: SIDE // 2, : SIDE // 2] = 1
     maps = [right, noise(SIDE, SIDE, 0), smooth(SIDE, SIDE, 0), -right]
-    best, random, soft, worst = curves_of(image, maps, corner_intact(image), 0)
+    best, random, soft, worst = curves_of(image, maps, corner_intact(image), 0, BATCH)
     for found in (random, soft):
         assert best.deletion_auc < found.deletion_auc < worst.deletion_auc
         assert best.insertion_auc > found.insertion_auc > worst.insertion_auc
@@ -38,10 +38,27 @@ def test_the_right_map_is_best_and_its_opposite_worst(image: np.ndarray) -> None
 
 
 def test_curves_begin_and_end_with_the_picture_and_the_blurred_one(image: np.ndarray) -> None:
-    (found,) = curves_of(image, [noise(SIDE, SIDE, 0)], corner_intact(image), 0)
+    (found,) = curves_of(image, [noise(SIDE, SIDE, 0)], corner_intact(image), 0, BATCH)
     assert len(found.deletion) == len(found.insertion) == STEPS + 1
     assert found.deletion[0] == found.insertion[-1] == 1
     assert found.deletion[-1] == found.insertion[0] < 0.05
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 24, 48, 100])
+def test_copies_are_made_in_parts_with_the_same_curves(image: np.ndarray, batch_size: int) -> None:
+    asked = []
+
+    def ask(copies: np.ndarray) -> np.ndarray:
+        asked.append(len(copies))
+        return copies.mean(axis=(1, 2, 3)) + copies[:, 3, 5, 1]
+
+    maps, soft = [noise(SIDE, SIDE, 0), smooth(SIDE, SIDE, 0)], blurred(image)
+    found = curves_of(image, maps, ask, 3, batch_size)
+    assert max(asked[1:]) <= batch_size  # the first is the picture and the blurred one
+    for number, (values, one) in enumerate(zip(maps, found, strict=True)):
+        changed = step_of(values, 3 + number)[None] <= np.arange(STEPS + 1)[:, None, None]
+        assert np.array_equal(one.deletion, ask(np.where(changed[..., None], soft, image)))
+        assert np.array_equal(one.insertion, ask(np.where(changed[..., None], image, soft)))
 
 
 @given(st.integers(5, 30), st.integers(5, 30), st.integers(0, 9))

@@ -98,7 +98,13 @@ def test_no_say_of_any_network_alone_counts_them_alike(runtime: Runtime) -> None
     flat = np.full((SIDE, SIDE, 3), 100, np.uint8)  # blurred, it is the same
     ensemble = replace(tiny_ensemble(Mean((0.5, 0.5), "logit")))
     assert isinstance(ensemble, EnsembleBundle)
-    assert [found.share for found in explain(ensemble, flat, "gradcam", runtime)[1:]] == [0.5, 0.5]
+    found = explain(ensemble, flat, "gradcam", runtime)
+    assert [each.share for each in found[1:]] == [0.5, 0.5]
+    assert all(each.alike for each in found)
+
+
+def test_networks_that_move_the_answer_do_not_count_alike(runtime: Runtime, noise: np.ndarray) -> None:
+    assert not any(each.alike for each in explain(tiny_ensemble(), noise, "gradcam", runtime))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (500, 17)])

@@ -68,10 +68,45 @@ def test_pointing_is_compared_with_all_its_floors_on_the_same_fakes() -> None:
 def test_without_known_parts_and_shuffled_weights_nothing_is_claimed() -> None:
     found = summarise(table(regions=False, alike=False), ["gradcam"], SETTINGS)
     assert found["pointing"] is None
-    assert found["methods"]["gradcam"]["alike"]["all"] == {"value": None, "reason": "too few images", "n": 0}
+    assert found["methods"]["gradcam"]["alike"]["all"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "reason": "too few images",
+        "n": 0,
+    }
 
 
 def test_the_answer_is_that_of_the_class_which_was_called() -> None:
     found = summarise(table(), ["gradcam"], SETTINGS)
     assert found["answer"]["value"] == pytest.approx((0.8 + 0.9) / 2)
     assert (found["n"], found["n_fake"], found["n_called_fake"]) == (20, 10, 10)
+
+
+def test_a_handful_of_images_proves_nothing() -> None:
+    found = summarise(table(n=8, better=0.3), ["gradcam"], SETTINGS)  # four of a class; in each the method is better
+    assert found["n_groups"] == {"fake": 4, "real": 4}
+    apart = found["methods"]["gradcam"]["against"]["random_smooth"]["deletion"]
+    assert apart["value"] == pytest.approx(-0.3, abs=0.02)
+    assert (apart["low"], apart["high"]) == (None, None) and "4 independent of a class" in apart["reason"]
+    pointing = found["pointing"]["all fakes"]
+    for figure in (pointing["hits"]["gradcam"], *pointing["against"]["gradcam"].values()):
+        assert figure["value"] is not None and figure["low"] is None
+
+
+def test_many_images_of_few_groups_are_a_handful() -> None:
+    many = table(n=40)
+    many["group"] = many["label"].astype(str) + (many["path"].str[:3].astype(int) % 3).astype(str)
+    found = summarise(many, ["gradcam"], SETTINGS)
+    assert found["methods"]["gradcam"]["deletion"]["low"] is None
+    assert found["pointing"]["all fakes"]["hits"]["gradcam"]["low"] is None
+
+
+def test_resamples_that_all_agree_give_no_interval() -> None:
+    found = summarise(table(n=40), ["gradcam"], SETTINGS)
+    alike = found["methods"]["gradcam"]["alike"]["all"]  # 0.2 on every image
+    assert alike["value"] == pytest.approx(0.2) and alike["low"] is None and "agree" in alike["reason"]
+    against = found["pointing"]["all fakes"]["against"]["gradcam"]["middle"]
+    assert against["value"] == 1 and against["low"] is None
+    # A share has Wilson's interval, which does not need the resamples to differ.
+    assert found["pointing"]["all fakes"]["hits"]["gradcam"]["low"] < 1

@@ -28,6 +28,7 @@ from dfd.inference.versions import image_seed
 from dfd.models.bundle import SEEN_DIGITS, Bundle, find, load
 from dfd.report.explain_faithfulness_page import FaithfulnessContext, write_faithfulness_page
 from dfd.report.explain_faithfulness_table import print_faithfulness
+from dfd.report.words import printable
 from dfd.runtime import Runtime, fp32_only, seed_from, start
 
 # Not metrics.json: no detector is measured, and `dfd compare` looks for that.
@@ -114,7 +115,7 @@ def _measure(
         answers = examine(image, _region(row), seed, curves=whole, alike=whole and number < config.randomised)
         rows += _rows(row, answers)
     if not any(row["deletion_curve"] is not None for row in rows):
-        raise UserError(f"none of the {chosen.n} images could be read; the first: {errors[0]['error']}")
+        raise UserError(f"none of the {chosen.n} images could be read; the first: {printable(errors[0]['error'])}")
     _publish(config, bundle, manifest, chosen, pd.DataFrame(rows), errors, engine, out)
     return bool(errors)
 
@@ -122,12 +123,13 @@ def _measure(
 def _announce(config: ExplainConfig, bundle: Bundle, folder: Path, manifest: Manifest, chosen: Chosen) -> None:
     more = len(chosen.rows) - chosen.n
     further = f", and {more} more fakes for pointing" if more else ""
-    print(f"bundle       {folder}{'' if config.bundle else ' (the newest)'}")
-    print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}, {chosen.n} images{further}")
+    name = printable(bundle.name)
+    print(f"bundle       {printable(folder)}{'' if config.bundle else ' (the newest)'}")
+    print(f"data         {printable(manifest.name)} {manifest.fingerprint}, {config.split}, {chosen.n} images{further}")
     if chosen.left_out:
-        print(f"left out     {chosen.left_out} images of the split: {bundle.name} was trained or tuned on these files")
+        print(f"left out     {chosen.left_out} images of the split: {name} was trained or tuned on these files")
     if chosen.seen:
-        print(f"caution      {bundle.name} was trained or tuned on these very images; see the page for what that means")
+        print(f"caution      {name} was trained or tuned on these very images; see the page for what that means")
     sys.stdout.flush()
 
 
@@ -187,4 +189,5 @@ def _publish(
     write_faithfulness_page(out / PAGE, FaithfulnessContext(figures, errors, shlex.join(["dfd", *sys.argv[1:]])))
     write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     print_faithfulness(Console(), figures)
-    print(f"figures      {out / FIGURES}\ntable        {out / TABLE}\npage         {out / PAGE}")
+    for told, file in (("figures", FIGURES), ("table", TABLE), ("page", PAGE)):
+        print(f"{told:12} {printable(out / file)}")

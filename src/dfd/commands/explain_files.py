@@ -31,6 +31,7 @@ from dfd.models.bundle import Bundle, find, load
 from dfd.report.explain_index import SHOWN, Entry, write_explain_index
 from dfd.report.explain_page import ExplainContext, thumbnail, write_explain_page
 from dfd.report.explain_words import NAMES
+from dfd.report.words import printable
 from dfd.runtime import Runtime, fp32_only, start
 
 TABLE, INDEX = "explanations.csv", "report.html"
@@ -166,7 +167,7 @@ def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, p
     for name in ("verdict", "P(fake)", "overlay"):
         screen.add_column(name)
     for row in table.head(ROWS_ON_SCREEN).to_dict("records"):
-        screen.add_row(escape(row["path"]), *_cells(row))
+        screen.add_row(escape(printable(row["path"])), *_cells(row))
     console.print(screen)
     if len(table) > ROWS_ON_SCREEN:
         print(f"… and {len(table) - ROWS_ON_SCREEN} more")
@@ -176,11 +177,12 @@ def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, p
         + (f"; {failed} could not be used" if failed else "")
     )
     print("A map shows what moved the answer. It does not prove that a picture was altered, nor where.")
-    print(f"bundle       {folder}{'' if config.bundle else ' (the newest)'}")
-    print(f"maps         {out} (.png over the picture, .npy raw)\ntable        {out / TABLE}\npage         {page}")
+    print(f"bundle       {printable(folder)}{'' if config.bundle else ' (the newest)'}")
+    print(f"maps         {printable(out)} (.png over the picture, .npy raw)")
+    print(f"table        {printable(out / TABLE)}\npage         {printable(page)}")
 
 
 def _cells(row: dict[Any, Any]) -> tuple[str, str, str]:
     if isinstance(row["error"], str):
-        return "[dim]-[/dim]", f"[red]{escape(row['error'])}[/red]", ""
-    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", f"{row['prob']:.3f}", escape(row["overlay"])
+        return "[dim]-[/dim]", f"[red]{escape(printable(row['error']))}[/red]", ""
+    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", f"{row['prob']:.3f}", escape(printable(row["overlay"]))

@@ -8,7 +8,7 @@ share of pixels sums each up: low is good for deletion, high for insertion.
 Blurred and not black: see `dfd.explain.baseline`. Equal values, as all pixels of a superpixel have, go in random order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,18 +47,26 @@ def step_of(values: np.ndarray, seed: int) -> np.ndarray:
     return step.reshape(values.shape)
 
 
-def curves_of(image: np.ndarray, maps: list[np.ndarray], ask: Ask, seed: int) -> list[Curves]:
-    """The curves of several maps [H, W] of one image uint8 [H, W, 3]; high values come first."""
+def curves_of(image: np.ndarray, maps: list[np.ndarray], ask: Ask, seed: int, batch_size: int) -> list[Curves]:
+    """The curves of several maps [H, W] of one image uint8 [H, W, 3]; high values come first.
+
+    No more than `batch_size` copies with some of the pixels changed are made at once: they have the image's own size.
+    """
     soft = blurred(image)
     whole, nothing = ask(np.stack([image, soft]))
     found = []
     for number, values in enumerate(maps):
-        step = step_of(values, seed + number)
-        changed = step[None] <= np.arange(1, STEPS)[:, None, None]
-        inner = np.where(changed[..., None], soft, image)
-        outer = np.where(changed[..., None], image, soft)
-        answers = ask(np.concatenate([inner, outer]))
+        copies = _copies(image, soft, step_of(values, seed + number), batch_size)
+        answers = np.concatenate([ask(part) for part in copies])
         deletion = np.array([whole, *answers[: STEPS - 1], nothing])
         insertion = np.array([nothing, *answers[STEPS - 1 :], whole])
         found.append(Curves(deletion, insertion))
     return found
+
+
+def _copies(image: np.ndarray, soft: np.ndarray, step: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Copies uint8 [n, H, W, 3] with 1..STEPS - 1 steps done, in parts: all of deletion, then all of insertion."""
+    ways = [(done, way) for way in ((soft, image), (image, soft)) for done in range(1, STEPS)]
+    for start in range(0, len(ways), batch_size):
+        part = ways[start : start + batch_size]
+        yield np.stack([np.where((step <= done)[..., None], after, before) for done, (after, before) in part])

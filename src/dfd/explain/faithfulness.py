@@ -107,7 +107,7 @@ class Examiner:
 
         # High values speak for 'fake'; turned round, for the other answer. A map that knows nothing speaks for any.
         turned = [-each for each in maps] if knows and not called_fake else maps
-        found = curves_of(image, turned, ask, seed)
+        found = curves_of(image, turned, ask, seed, self.batch_size)
         return Curves(
             np.mean([each.deletion for each in found], axis=0), np.mean([each.insertion for each in found], axis=0)
         )

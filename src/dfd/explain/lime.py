@@ -1,7 +1,8 @@
 """LIME (Ribeiro et al. 2016): a linear model of the logit near the image, over superpixels; fitted by Captum.
 
-Regions are blurred at random, each with even chances; copies nearer to the image count more. The distance is the
-authors': the cosine between the copy's regions and all regions, under a kernel of width 0.25.
+Regions are blurred at random, each with even chances; copies nearer to the image count more. The distance d is the
+authors': the cosine distance between the copy's regions and all regions. The kernel is exp(-d^2 / w^2) with w = 0.25,
+narrower by a factor of sqrt(2) than the authors', which is exp(-d^2 / (2 w^2)) with the same w.
 """
 
 from typing import Any

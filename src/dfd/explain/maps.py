@@ -3,7 +3,8 @@
 **An ensemble's map.** Maps of different networks have different scales, so each is divided by the sum of its absolute
 values. It then counts as much as its network does for this image: as far as the ensemble's logit moves when that
 network alone is shown the blurred image. This asks the ensemble itself, so it holds for every way of combining, trees
-and stacked features as well. A network whose logit the ensemble reads the other way round has its map turned round.
+and stacked features as well. If no network alone moves it, all count alike.
+A network whose logit the ensemble reads the other way round has its map turned round.
 """
 
 from collections.abc import Callable
@@ -56,12 +57,14 @@ class Map:
         method: how it was made.
         network: name of the network, or 'ensemble' for the map of all together.
         share: how far the bundle's logit hangs on the network, 0 to 1 over all networks; 1 for a whole.
+        alike: no network alone moves the bundle's logit, so all count alike and `share` says nothing of this one.
     """
 
     values: np.ndarray
     method: str
     network: str
     share: float = 1.0
+    alike: bool = False
 
 
 def explain(
@@ -80,11 +83,13 @@ def explain(
     if len(networks) == 1:
         return [Map(values[0], method, networks[0][0])]
     weights = weights_of(bundle, image, runtime)
+    alike = not weights.any()
+    weights = np.ones(len(weights)) if alike else weights
     each = [
-        Map(values, method, name, share)
+        Map(values, method, name, share, alike)
         for values, (name, _), share in zip(values, networks, _as_shares(weights), strict=True)
     ]
-    return [Map(combined(values, weights), method, COMBINED), *each]
+    return [Map(combined(values, weights), method, COMBINED, alike=alike), *each]
 
 
 def combined(values: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
@@ -100,7 +105,7 @@ def combined(values: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
 def weights_of(bundle: Bundle, image: np.ndarray, runtime: Runtime) -> np.ndarray:
     """How far the bundle's logit moves as each network alone is shown the blurred image, float64 [N].
 
-    Below 0 where the bundle's logit rises as the network's falls. All 1 if no network alone moves anything.
+    Below 0 where the bundle's logit rises as the network's falls. All 0 if no network alone moves anything.
     """
     engine = TorchEngine(bundle, replace(runtime, wanted="fp32", precision="fp32"))
     own, without = _answers(engine, [image, blurred(image)])
@@ -113,7 +118,7 @@ def weights_of(bundle: Bundle, image: np.ndarray, runtime: Runtime) -> np.ndarra
     raised = np.array([part.logits[0] - part.logits[1] for part in engine.parts(np.stack([own, without]))])
     weights = np.abs(moved) * np.where(moved * raised < 0, -1.0, 1.0)
     moves = np.isfinite(weights).all() and np.abs(weights).max() > NOTHING
-    return weights if moves else np.ones(len(weights))
+    return weights if moves else np.zeros(len(weights))
 
 
 def _values(

@@ -1,7 +1,8 @@
 """The figures of a faithfulness table: means with intervals, and differences from the floors on the same images.
 
 Whole groups of images are drawn for the intervals (see `dfd.evaluation.intervals`), and each resample draws the same
-groups for a method and its floor. Shares such as hit rates get score intervals, all else percentiles.
+groups for a method and its floor. Shares such as hit rates get score intervals, all else percentiles. Where resamples
+cannot tell how much chance there is, a figure has its value without an interval: nothing is to follow from it.
 """
 
 from typing import Any
@@ -22,12 +23,15 @@ CURVES = tuple(f"{name}_curve" for name in AUCS)
 AGAINST = (SMOOTH, NOISE)
 POINTING_AGAINST = ("area", SMOOTH, "middle")
 FEWEST = 2  # images; one has no spread
+FEWEST_GROUPS = 5  # of a class; of fewer, resamples repeat the same few images and their intervals are far too short
+AGREE = 1e-12  # resamples that differ by less are all the same
 
 
 def summarise(table: pd.DataFrame, methods: list[str], settings: EvaluationConfig) -> dict[str, Any]:
     """Figures {"value", "low", "high", "n", "method"} of a table with a row for each image and method or floor.
 
-    `methods` names those to compare with the floors. An unknown figure has `value` None and a `reason`.
+    `methods` names those to compare with the floors. A figure without an interval has `low` and `high` None and a
+    `reason`; an unknown one has `value` None as well.
     """
     everything, table = table, table[table["deletion"].notna()]  # the other rows are for pointing alone
     images = _rows(table, str(table["method"].iloc[0]))
@@ -36,6 +40,7 @@ def summarise(table: pd.DataFrame, methods: list[str], settings: EvaluationConfi
         "n": len(images),
         "n_fake": int((images["label"] == 1).sum()),
         "n_called_fake": int(images["called_fake"].sum()),
+        "n_groups": _groups(images),
         "answer": _mean(images, _of_answer(images), settings),
         "answer_blurred": _mean(images, blurred, settings),
         "methods": {name: _of_method(table, name, settings) for name in methods},
@@ -93,6 +98,7 @@ def _hits(table: pd.DataFrame, methods: list[str], settings: EvaluationConfig) -
     hits = {name: _rows(table, name)["pointing"] for name in methods}
     return {
         "n": len(first),
+        "n_groups": _groups(first),
         "chance": {
             name: _mean(first, values.to_numpy(np.float64), settings, share=name != "area")
             for name, values in chance.items()
@@ -111,6 +117,12 @@ def _rows(table: pd.DataFrame, method: str) -> pd.DataFrame:
     return table[table["method"] == method].sort_values("path").reset_index(drop=True)
 
 
+def _groups(rows: pd.DataFrame) -> dict[str, int]:
+    """Independent images of each class that there is."""
+    kinds = rows["label"].map({0: "real", 1: "fake"}).fillna("real")
+    return {str(kind): int(groups) for kind, groups in rows["group"].groupby(kinds).nunique().items()}
+
+
 def _difference(rows: pd.DataFrame, values: pd.Series, floor: pd.Series, settings: EvaluationConfig) -> Figure:
     return _mean(rows, values.to_numpy(np.float64) - floor.to_numpy(np.float64), settings)
 
@@ -118,15 +130,24 @@ def _difference(rows: pd.DataFrame, values: pd.Series, floor: pd.Series, setting
 def _mean(rows: pd.DataFrame, values: Floats, settings: EvaluationConfig, share: bool = False) -> Figure:
     """The mean of values [n] over the rows that have one."""
     known = ~np.isnan(values)
-    label, group, values = rows["label"].to_numpy()[known], rows["group"].to_numpy()[known], values[known]
+    rows, values = rows[known], values[known]
+    label, group = rows["label"].to_numpy(), rows["group"].to_numpy()
     n = len(values)
     if n < FEWEST:
-        return {"value": None, "reason": "too few images", "n": n}
+        return _without_interval(None, "too few images", n)
     value = float(values.mean())
+    if (fewest := min(_groups(rows).values())) < FEWEST_GROUPS:
+        return _without_interval(value, f"too few images: {fewest} independent of a class", n)
     weights = intervals.resamples(np.maximum(label, 0), group, settings.resamples, settings.seed)
     drawn = np.concatenate([part @ values / part.sum(axis=1) for part in weights])
     if share:
         found = intervals.score_interval(value, drawn, n, len(np.unique(group)))
         return {"value": value, "low": found.low, "high": found.high, "n": n, "method": found.method}
+    if float(np.ptp(drawn)) < AGREE:
+        return _without_interval(value, "no interval: all resamples agree", n)
     low, high = (float(end) for end in np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2]))
     return {"value": value, "low": low, "high": high, "n": n, "method": "percentile"}
+
+
+def _without_interval(value: float | None, reason: str, n: int) -> Figure:
+    return {"value": value, "low": None, "high": None, "reason": reason, "n": n}

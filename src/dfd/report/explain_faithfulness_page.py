@@ -38,7 +38,8 @@ def render(context: FaithfulnessContext) -> str:
     """The page as HTML. All text in it is escaped; characters that cannot be printed show as backslash escapes."""
     figures = context.figures
     environment = pages.environment()
-    environment.globals.update(name_of=explain_faithfulness_words.name_of, span=explain_faithfulness_words.span)
+    told = ("name_of", "span", "ends", "has_interval")
+    environment.globals.update({name: getattr(explain_faithfulness_words, name) for name in told})
     return environment.get_template("explain_faithfulness.html").render(
         title=f"How faithful are maps of {figures['bundle']}?",
         figures=figures,

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dfd.report.explain_faithfulness_words import FLOORS, Figures, name_of, span, summary
-from dfd.report.words import number, percent, percent_interval, signed
+from dfd.report.explain_faithfulness_words import FLOORS, Figures, name_of, share, span, summary
+from dfd.report.words import number, percent, printable, signed
 
 
 def print_faithfulness(console: Console, figures: Figures) -> None:
@@ -26,7 +26,7 @@ def print_faithfulness(console: Console, figures: Figures) -> None:
     if figures["pointing"]:
         console.print(_pointing(figures["pointing"]))
     for line in summary(figures):
-        console.print(Text(line))
+        console.print(Text(printable(line)))
 
 
 def _curves(figures: Figures) -> Table:
@@ -67,9 +67,9 @@ def _pointing(groups: dict[str, Any]) -> Table:
     for key in first["chance"]:
         table.add_column(FLOORS[key], justify="right", style="dim")
     for name, found in groups.items():
-        hits = [percent_interval(hit) if hit["value"] is not None else "–" for hit in found["hits"].values()]
+        hits = [share(hit) for hit in found["hits"].values()]
         chance = [percent(one["value"]) if one["value"] is not None else "–" for one in found["chance"].values()]
-        table.add_row(Text(name), str(found["n"]), *hits, *chance)
+        table.add_row(Text(printable(name)), str(found["n"]), *hits, *chance)
     return table
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dfd.report.explain_words import NAMES
-from dfd.report.words import percent, percent_interval, signed
+from dfd.report.words import interval, percent, percent_interval, signed
 
 Figures = dict[str, Any]  # what `explain.summary.summarise` returned, and what it was measured on
 FLOORS = {
@@ -13,6 +13,7 @@ FLOORS = {
     "area": "Area",
 }
 SIDES = {"more often than": 1, "less often than": -1}
+FEW_GROUPS = 30
 CHANGED = 0.5  # a rank correlation above it: a good part of the map needs no trained weights
 
 
@@ -21,9 +22,26 @@ def name_of(key: str) -> str:
     return NAMES.get(key) or FLOORS[key]
 
 
+def has_interval(figure: dict[str, Any]) -> bool:
+    """Whether anything may follow from a figure; see `explain.summary`."""
+    return figure["low"] is not None
+
+
+def ends(figure: dict[str, Any]) -> str:
+    """The ends of the interval of a figure, or the reason why there is none."""
+    return interval(figure) if has_interval(figure) else str(figure["reason"])
+
+
+def share(figure: dict[str, Any]) -> str:
+    """A share with its interval if it has one; a dash when it is unknown."""
+    if has_interval(figure):
+        return percent_interval(figure)
+    return "–" if figure["value"] is None else percent(figure["value"])
+
+
 def span(figure: dict[str, Any]) -> str:
-    """The ends of the interval of a difference."""
-    if figure["value"] is None:
+    """The ends of the interval of a difference, or the reason why there is none."""
+    if not has_interval(figure):
         return str(figure["reason"])
     return f"{signed(figure['low'])} to {signed(figure['high'])}"
 
@@ -54,6 +72,7 @@ def cautions(figures: Figures) -> list[str]:
         "SHAP and LIME ask about superpixels that are blurred, which is near to what deletion and insertion ask: these "
         "two tests favour them. Pointing and the shuffled weights do not.",
     ]
+    lines += _few(figures)
     if figures["seen"]:
         lines.append(
             "The detector was trained or tuned on all of these images. On others its answers may hang on other things."
@@ -63,6 +82,17 @@ def cautions(figures: Figures) -> list[str]:
             "Pointing uses boxes where eyes, nose and mouth usually lie in this data set, the same for all pictures. A "
             "face that lies elsewhere counts as missed, for the methods and for the floors alike."
         )
+    return lines
+
+
+def _few(figures: Figures) -> list[str]:
+    """Cautions where there are few independent images."""
+    lines = []
+    if (fewest := min(figures["n_groups"].values())) < FEW_GROUPS:
+        lines.append(f"Few images: the smaller class has {fewest} independent ones. Take the intervals as rough.")
+    fakes = figures["pointing"]["all fakes"]["n_groups"]["fake"] if figures["pointing"] else FEW_GROUPS
+    if fakes < FEW_GROUPS:
+        lines.append(f"Few fakes with known parts: {fakes} independent ones. Take the intervals of pointing as rough.")
     return lines
 
 
@@ -81,10 +111,15 @@ def _forgetful(figures: Figures, method: str) -> list[str]:
     found = figures["methods"][method]["alike"]["all"]
     if found["value"] is None:
         return []
-    share = f"a rank correlation of {signed(found['value'])} with those of a network with shuffled weights"
-    if found["value"] > CHANGED:
-        return [f"{NAMES[method]}: its maps have {share}. Much of what they show was never learnt."]
-    return [f"{NAMES[method]}: its maps have {share}: they depend on what was learnt."]
+    told = (
+        f"{NAMES[method]}: its maps have a rank correlation of {signed(found['value'])} ({span(found)}) with those of "
+        "a network with shuffled weights"
+    )
+    if has_interval(found) and found["low"] > CHANGED:
+        return [f"{told}. Much of what they show was never learnt."]
+    if has_interval(found) and found["high"] < CHANGED:
+        return [f"{told}: they depend on what was learnt."]
+    return [f"{told}. Whether they depend on what was learnt is not sure."]
 
 
 def _pointing(found: dict[str, Any], method: str) -> str:
@@ -100,7 +135,7 @@ def _pointing(found: dict[str, Any], method: str) -> str:
         )
     )
     return (
-        f"{NAMES[method]}: the highest place lies in a replaced part in {percent_interval(hits)} of {found['n']} "
+        f"{NAMES[method]}: the highest place lies in a replaced part in {share(hits)} of {found['n']} "
         f"fakes; chance gives {chance}. {_sure(found['against'][method])}"
     )
 
@@ -114,6 +149,6 @@ def _sure(against: dict[str, dict[str, Any]]) -> str:
 
 
 def _beyond(figure: dict[str, Any], sign: int) -> bool:
-    if figure["value"] is None:
+    if not has_interval(figure):
         return False
     return figure["low"] > 0 if sign > 0 else figure["high"] < 0

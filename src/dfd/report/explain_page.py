@@ -83,11 +83,10 @@ def render(context: ExplainContext) -> str:
             row=context.row,
             band=explain_words.band(context.calibration),
             about=explain_words.ABOUT[method],
-            about_members="Each by the same method. The map above is their sum, each counted as much as the ensemble’s "
-            "answer to this picture moves when that network alone is shown the picture blurred.",
+            about_members=explain_words.about_members(context.maps[0]),
             size=f"{width} × {height} pixels",
             picture=_jpeg(_shrunk(context.image)),
-            maps=[_shown(each) for each in context.maps],
+            maps=[_shown(each, whole=number == 0) for number, each in enumerate(context.maps)],
             unseen=bool(np.isnan(context.maps[0].values).any()),
             summary=explain_words.summary(context.maps[0]),
             cautions=explain_words.cautions(method, context.samples, context.seed),
@@ -119,11 +118,10 @@ def thumbnail(image: np.ndarray, side: int) -> Markup:
     return _jpeg(_shrunk(image, side))
 
 
-def _shown(found: Map) -> Shown:
-    name = explain_words.NAMES[found.method]
-    whole = found.share == 1.0
+def _shown(found: Map, whole: bool) -> Shown:
+    """`whole`: the bundle's map, and not that of a member; one member may have all of the weight as well."""
     return Shown(
-        heading=name if whole else found.network,
+        heading=explain_words.NAMES[found.method] if whole else found.network,
         note=explain_words.of_whom(found) if whole else explain_words.member_note(found),
         heat=_uri(png(_shrunk(heat(found))), "png"),
         description=explain_words.description(found),

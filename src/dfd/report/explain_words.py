@@ -27,6 +27,7 @@ ABOUT = {
     "Fine-grained, and noisy.",
     "random": "A map drawn at random, which knows nothing of the picture.",
 }
+NONE_MOVES = "no network alone moves the ensemble’s answer to this picture; all count alike"
 LEAST = 0.01  # of the strength; less is not worth a place
 SAMPLED = ("shap", "lime")
 THIRDS = (("upper left", "upper middle", "upper right"), ("left", "centre", "right"))
@@ -79,8 +80,20 @@ def band(calibration: Calibration) -> str:
     return f"Below {low:.3f} is real, from {high:.3f} on is fake, and unsure between."
 
 
+def about_members(whole: Map) -> str:
+    """How an ensemble's map is made of its networks'."""
+    if whole.alike:
+        return f"Each by the same method. The map above is their sum: {NONE_MOVES}."
+    return (
+        "Each by the same method. The map above is their sum, each counted as much as the ensemble’s answer to this "
+        "picture moves when that network alone is shown the picture blurred."
+    )
+
+
 def member_note(found: Map) -> str:
     """How much of the ensemble's answer hangs on a network."""
+    if found.alike:
+        return NONE_MOVES
     if found.share == 0:
         return "alone, it does not move the ensemble’s answer to this picture"
     return f"{percent(found.share)} of what moves the ensemble’s answer to this picture"
