@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,38 @@ def test_other_work_is_not_mixed_into_scores(
     error = capsys.readouterr().err
     assert message in error and "choose another folder with out=, or remove that one" in error
     assert {path: path.read_bytes() for path in (work / "scores").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda one: replace(one, calibration=replace(one.calibration, bias=0.5)), "scores with calibration.bias=0.1"),
+        (
+            lambda one: replace(one, calibration=replace(one.calibration, unsure_high=0.9)),
+            "calibration.unsure_high=0.9",
+        ),
+        (lambda one: tiny_bundle(fit="square"), "scores with preprocessing="),
+    ],
+)
+def test_one_network_read_in_another_way_is_other_work(
+    work: Path, capsys: pytest.CaptureFixture[str], other: Callable[..., bundles.Bundle], message: str
+) -> None:
+    """The weights are the same, and with them what names the bundle."""
+    assert main(["score", "images", "out=scores", BUNDLE, *QUICK]) == 0
+    assert main(["score", "images", "out=scores", BUNDLE, *QUICK]) == 0
+    bundles.save(other(tiny_bundle()), work / "changed")
+    assert main(["score", "images", "out=scores", "bundle=changed", *QUICK]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_inputs_that_are_named_like_parts_stay(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "in").mkdir()
+    theirs = work / "in" / "part-000000.parquet"
+    theirs.write_bytes((work / "t.parquet").read_bytes())
+    assert main(["score", "in/*.parquet", "out=in", "bytes_column=image", BUNDLE, *QUICK]) == 2
+    assert "part-000000.parquet was not written by dfd score; choose another folder" in capsys.readouterr().err
+    assert theirs.read_bytes() == (work / "t.parquet").read_bytes()
+    assert sorted(path.name for path in (work / "in").iterdir()) == ["_lock", "part-000000.parquet"]
 
 
 def test_what_is_there_is_not_scored_again(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

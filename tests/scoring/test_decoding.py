@@ -1,13 +1,15 @@
+import errno
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dfd.data import decode
 from dfd.data.dataset import image_tensor
 from dfd.data.decode import read_image
 from dfd.data.transforms import Joint
@@ -65,6 +67,39 @@ def test_inputs_are_those_of_every_other_command(joint: Joint, workers: int, tmp
             assert torch.equal(got, image_tensor(joint(read_image(source, 10**6))))  # type: ignore[arg-type]
     assert [reasons for _, reasons in results[:3]] == [[None, "not an image", None], ["too large", "gone"], []]
     assert results[-1][1] == [None, "no such file"]
+
+
+def test_a_disk_that_fails_is_no_reason_to_give_an_image_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(0))
+    decoder = decoder_of(ONE, 10**6, 4, 0)
+    for error, reason in ((errno.EACCES, "permission denied"), (errno.ENAMETOOLONG, "cannot be read (File name too")):
+        monkeypatch.setattr(decode.os, "stat", _raiser(OSError(error, os.strerror(error))))
+        decoder.put([str(tmp_path / "a.png")])
+        (told,) = decoder.take().reasons
+        assert told is not None and told.startswith(reason)
+    for error in (errno.ESTALE, errno.EIO, errno.EMFILE):
+        monkeypatch.setattr(decode.os, "stat", _raiser(OSError(error, os.strerror(error))))
+        decoder.put([str(tmp_path / "a.png")])
+        with pytest.raises(UserError, match=rf"a\.png can't be read: {os.strerror(error)}; .*the same command goes on"):
+            decoder.take()
+
+
+def test_a_folder_that_is_gone_is_no_reason_to_give_its_images_up(tmp_path: Path, workers: int) -> None:
+    """As the network drive that was unmounted: its folder is missing, or empty."""
+    (tmp_path / "empty").mkdir()
+    for place in ("gone", "empty"):
+        decoder = decoder_of(ONE, 10**6, 4, workers)
+        decoder.put([str(tmp_path / place / "a.png")])
+        with pytest.raises(UserError, match=rf"{place}/a\.png can't be read: its folder is gone or empty"):
+            decoder.take()
+        decoder.close()
+
+
+def _raiser(error: OSError) -> Callable[..., None]:
+    def fail(*arguments: object, **more: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_too_many_pixels_are_refused(workers: int) -> None:

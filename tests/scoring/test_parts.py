@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,7 +13,7 @@ from dfd.inference.engine import Engine, TorchEngine
 from dfd.runtime import start
 from dfd.scoring.item import Item, Known
 from dfd.scoring.listing import Entry
-from dfd.scoring.parts import Part, Scored, alone, present, write
+from dfd.scoring.parts import Part, Scored, alone, present, refuse_others, write
 from dfd.scoring.plan import Plan, Task
 from dfd.scoring.result import finish, state_of
 from tests.factories import tiny_bundle, tiny_ensemble
@@ -83,6 +84,31 @@ def test_only_whole_parts_of_the_plan_count(tmp_path: Path) -> None:
     assert not cut.exists()
     with pytest.raises(UserError, match=r"part-000003-0001.parquet is no part of this plan"):
         list(present(tmp_path, "def"))
+
+
+@pytest.mark.parametrize("metadata", [None, {b"dfd": b"{}"}, {b"dfd": b"no JSON"}, {b"dfd": b'{"task": 1}'}])
+def test_a_table_of_the_users_is_never_removed(tmp_path: Path, metadata: dict[bytes, bytes] | None) -> None:
+    theirs = tmp_path / "part-000000.parquet"
+    pq.write_table(pa.table({"bytes": [b"a"]}).replace_schema_metadata(metadata), theirs)
+    for see in (lambda: list(present(tmp_path, "abc")), lambda: refuse_others(tmp_path)):
+        with pytest.raises(UserError, match=r"part-000000.parquet was not written by dfd score; choose another folder"):
+            see()
+    assert theirs.is_file()
+
+
+def test_what_can_not_be_read_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "part-000000.parquet").mkdir()
+    with pytest.raises(UserError, match=r"part-000000.parquet can't be read"):
+        list(present(tmp_path, "abc"))
+
+
+def test_a_damaged_table_is_ours_only_where_a_plan_is(tmp_path: Path) -> None:
+    """Before there is a plan, nothing in the folder can be a part that a run has left."""
+    damaged = tmp_path / "part-000000.parquet"
+    damaged.write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match=r"part-000000.parquet was not written by dfd score"):
+        refuse_others(tmp_path)
+    assert damaged.is_file()
 
 
 def test_a_shard_goes_on_at_the_first_part_that_is_missing(tmp_path: Path) -> None:

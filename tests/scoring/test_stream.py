@@ -1,16 +1,20 @@
+import errno
+import os
 import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dfd.errors import UserError
-from dfd.scoring import remote, stream
-from dfd.scoring.item import Item, Problem, name_of
+from dfd.scoring import remote, stream, tables
+from dfd.scoring.item import Content, Item, Problem, name_of
 from dfd.scoring.listing import Entry
 from dfd.scoring.plan import Skipped, Task, tasks_of
 from dfd.scoring.stream import Ahead, Chunk, Reader, Todo
@@ -108,6 +112,83 @@ def test_a_file_that_is_gone_is_a_problem_and_a_network_that_is_gone_an_error(
     monkeypatch.setattr(type(memory), "cat_file", unplugged)
     with pytest.raises(UserError, match=r"memory:///a\.jpg can't be read: no route"):
         remote.fetch([Entry("memory:///a.jpg", -1, "")])
+
+
+class Cut(BytesIO):
+    """A connection that is lost after the first bytes."""
+
+    def __init__(self, content: bytes, good: int, error: Exception) -> None:
+        super().__init__(content)
+        self._good, self._error = good, error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self._good:
+            raise self._error
+        return super().read(size)
+
+
+class OfAPackage(Exception):
+    """As those of aiohttp and botocore, which are no OSErrors."""
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset by peer"), OfAPackage("reset by peer")])
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.gz", "t.parquet"])
+def test_a_connection_that_is_lost_on_the_way_is_a_message(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    table, images = BytesIO(), [os.urandom(3000) for _ in range(50)]
+    pq.write_table(pa.table({"bytes": images}), table, row_group_size=10)
+    packed = tar_of([(f"{at}.jpg", image) for at, image in enumerate(images)], "w:gz" if "gz" in name else "w")
+    content = table.getvalue() if name == "t.parquet" else packed
+    task = Task(
+        0, "parquet" if name == "t.parquet" else "tar", (Entry(f"memory:///{name}", len(content), ""),), (0, 50)
+    )
+    handle = Cut(content, len(content), error)
+    monkeypatch.setattr(type(memory), "open", lambda *one, **more: handle)
+    reader = Reader(COLUMNS, 100, 5).chunks(Todo(task))
+    next(reader)
+    handle._good = 0
+    with pytest.raises(UserError, match=rf"memory:///{name} can't be read: reset by peer"):
+        list(reader)
+
+
+def test_what_is_fetched_at_once_has_a_limit_in_bytes(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.pipe({f"/{at}.jpg": bytes(10) for at in range(8)})
+    fetched: list[int] = []
+    fetch = remote.fetch
+    monkeypatch.setattr(stream, "AT_ONCE", 25)
+    monkeypatch.setattr(stream, "UNKNOWN", 20)
+
+    def counted(some: list[Entry]) -> list[Content]:
+        fetched.append(len(some))
+        return fetch(some)
+
+    monkeypatch.setattr(remote, "fetch", counted)
+    sizes = [10, 10, 10, 10, 100, -1, -1, 10**12]
+    task = Task(0, "image", tuple(Entry(f"memory:///{at}.jpg", size, "") for at, size in enumerate(sizes)))
+    found = chunks(task, part=100, batch_size=50)
+    assert fetched == [2, 2, 1, 1, 2] and [len(chunk.items) for chunk in found] == [8]
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+def test_a_disk_that_fails_is_no_reason_to_give_images_up(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = tar_of([(f"{at}.jpg", bytes(5000)) for at in range(9)])
+    if kind == "parquet":
+        table = BytesIO()
+        pq.write_table(pa.table({"bytes": [os.urandom(5000) for _ in range(9)]}), table, row_group_size=1)
+        content = table.getvalue()
+    broken = Cut(content, len(content), OSError(errno.ESTALE, "Stale file handle"))
+    for module in (stream, tables):
+        monkeypatch.setattr(module, "open_place", lambda place: broken)
+    reader = Reader(COLUMNS, 100, 2).chunks(Todo(Task(0, kind, (Entry("s", len(content), ""),), (0, 9))))
+    next(reader)
+    broken._good = 0
+    with pytest.raises(UserError, match="s can't be read: Stale file handle"):
+        list(reader)
 
 
 @pytest.mark.parametrize("source", ["s3://bucket/a.jpg", "gs://bucket/a.tar"])

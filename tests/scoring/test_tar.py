@@ -73,6 +73,21 @@ def test_damage_between_two_members_is_no_silent_end() -> None:
         next(found)
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_what_follows_an_end_mark_is_not_lost_silently(mode: str) -> None:
+    """As after `cat a.tar b.tar`, or where zeros took the place of a header."""
+    found = members(BytesIO(tar_of([("a.jpg", b"a")], mode) + tar_of([("b.jpg", b"b")], mode)))
+    assert next(found) == ("a.jpg", b"a")
+    with pytest.raises(BrokenTar, match="more follows its end mark"):
+        next(found)
+
+
+def test_a_damaged_gzip_header_is_damage() -> None:
+    """And not an error of the disk, as which Python's `gzip` raises it."""
+    with pytest.raises(BrokenTar, match="its compression is damaged"):
+        read(b"\x1f\x8b\x07" + bytes(600))
+
+
 def test_a_member_that_is_too_large_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar, "MAX_BYTES", 1000)
     for mode in ("w", "w:gz"):

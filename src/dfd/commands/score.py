@@ -15,7 +15,7 @@ from dfd.inference.graph_engine import GraphEngine
 from dfd.models.bundle import find, load
 from dfd.runtime import MIXED, Runtime, start
 from dfd.scoring.inputs import is_url
-from dfd.scoring.parts import alone
+from dfd.scoring.parts import alone, refuse_others
 from dfd.scoring.plan import Plan, Skipped, tasks_of
 from dfd.scoring.progress import Progress, duration
 from dfd.scoring.result import SCORES, State, finish, state_of
@@ -42,7 +42,8 @@ def run(config: ScoreConfig, out: Path) -> int:
         digest, skipped = _planned(plan, config, engine, runtime)
         state = state_of(plan, digest)
         _announce(state, engine, str(folder), config)
-        job = Job(plan.folder, digest, config.part, config.batch_size, _max_pixels(config, engine), _columns(config))
+        limits = (config.part, config.batch_size, _max_pixels(config, engine))
+        job = Job(plan.folder, digest, *limits, _columns(config), _start_of(config.inputs))
         progress = _score(config, job, folder, engine, runtime, state)
         done = finish(state_of(plan, digest), _origin(config, engine, runtime))
     _show(done, skipped, progress, config)
@@ -54,6 +55,7 @@ def _planned(plan: Plan, config: ScoreConfig, engine: Engine, runtime: Runtime) 
     about, skipped = _about(config, engine, runtime), Skipped()
     tasks = tasks_of(config.inputs, _columns(config), config.part, plan.folder, skipped)
     if plan.about is None:
+        refuse_others(plan.folder)
         plan.write(tasks, about)
     else:
         plan.check(about)
@@ -66,7 +68,9 @@ def _about(config: ScoreConfig, engine: Engine, runtime: Runtime) -> dict[str, A
     """All that decides the rows, beside the images."""
     graph = engine.graph if isinstance(engine, GraphEngine) else None
     return {
-        "bundle": engine.bundle.sha256,
+        "bundle": engine.bundle.sha256,  # of a single network: its weights alone
+        **{f"calibration.{name}": value for name, value in engine.bundle.calibration.to_dict().items()},
+        "preprocessing": [each.to_dict() for each in engine.joint.each],
         "backend": graph.format if graph else "torch",
         "graph": graph.card["files"] if graph else None,
         "runtime.precision": graph.precision if graph else runtime.precision,
@@ -130,6 +134,11 @@ def _left(state: State) -> tuple[int, int, int]:
         shard_bytes += todo.task.size
         tasks += 1
     return images, shard_bytes, tasks
+
+
+def _start_of(inputs: list[str]) -> Path | None:
+    """The folder that relative inputs start from; None if there are none."""
+    return None if all(is_url(text) or Path(text).is_absolute() for text in inputs) else Path.cwd()
 
 
 def _columns(config: ScoreConfig) -> Columns:

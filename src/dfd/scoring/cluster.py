@@ -76,6 +76,8 @@ class Actor:
     def _opened(self) -> Scorer:
         if self._scorer is None:  # not when the actor is made: Ray would try again and again what fails there
             torch.set_num_threads(1)
+            if self._job.start is not None:
+                os.chdir(self._job.start)  # Ray starts actors in a folder of its own
             engine, runtime = self._networks.open()
             self._scorer = Scorer(self._job, engine, runtime, workers=1)
         return self._scorer

@@ -4,7 +4,9 @@ The workers write pixels into memory that they share with the process of the net
 way. This memory is a row of slots, each for one batch.
 """
 
+import errno
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as OutOfTime
@@ -28,6 +30,7 @@ from dfd.scoring.item import Content, Problem
 SLOTS = 2  # a worker: one that it fills, and one that waits
 BATCH_SECONDS = 300  # after that a batch is tried again image by image,
 IMAGE_SECONDS = 60  # each of which may take this long
+OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
 ANY_SIDE = 64  # pixels of an image whose inputs have the shape of all inputs
 
 
@@ -87,9 +90,38 @@ class Worker:
         try:
             return None, self.joint(read_image(Path(content) if isinstance(content, str) else content, self.max_pixels))
         except UnusableImage as error:
+            if isinstance(content, str):
+                _prove_readable(content, error.__context__)
             return error.reason, None
         except MemoryError:
             return "does not fit into memory", None
+
+
+def _prove_readable(path: str, cause: BaseException | None) -> None:
+    """Raise UserError if it is the disk's fault, not the file's, that a file can't be read."""
+    if not isinstance(cause, OSError) or cause.errno is None:  # Pillow's own, of damage, have no number
+        return
+    if cause.errno == errno.ENOENT:
+        if _is_empty(os.path.dirname(path) or "."):
+            raise UserError(
+                f"{path} can't be read: its folder is gone or empty. Mount it again if it was a drive; the same "
+                "command goes on"
+            )
+    elif cause.errno not in OF_THE_FILE:
+        raise UserError(
+            f"{path} can't be read: {cause.strerror}; where the disk or network drive is well again, the same command "
+            "goes on"
+        )
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 class Here:

@@ -91,20 +91,29 @@ def write(folder: Path, scored: Scored, engine: Engine, ends_task: bool, plan: s
 
 
 def present(folder: Path, plan: str) -> Iterator[Part]:
-    """The parts of a plan that are there, in the order of their names. A damaged one is removed.
+    """The parts of a plan that are there, in the order of their names. One that is cut off is removed.
 
-    Raises UserError if there are parts of another plan, or files that only look like parts.
+    For a folder that holds the plan already: see `refuse_others`. Raises UserError if there are parts of another plan,
+    or files that only look like parts.
     """
-    for path in sorted(path for path in folder.glob("part-*.parquet") if NAME.fullmatch(path.name)):
-        try:
-            part = Part(**json.loads(pq.read_schema(path).metadata[META]))
-            rows = pq.read_metadata(path).num_rows
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+    for path in _files(folder):
+        footer = _footer(path)
+        if footer is None:
             path.unlink()
             continue
-        if part.plan != plan or part.name != path.name or part.rows != rows:
+        part = _part(path, footer)
+        if part.plan != plan or part.name != path.name or part.rows != footer.num_rows:
             raise UserError(f"{path} is no part of this plan; choose another folder with out=, or remove it")
         yield part
+
+
+def refuse_others(folder: Path) -> None:
+    """Raise UserError if a folder without a plan holds files named like parts that no run of ours has written."""
+    for path in _files(folder):
+        footer = _footer(path)
+        if footer is None:
+            raise _not_ours(path)
+        _part(path, footer)
 
 
 def member_columns(engine: Engine) -> list[str]:
@@ -113,6 +122,32 @@ def member_columns(engine: Engine) -> list[str]:
         return []
     names = [member.name for member in engine.bundle.members]
     return [f"member_{name}" + (f"_{at}" if names.count(name) > 1 else "") for at, name in enumerate(names)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("part-*.parquet") if NAME.fullmatch(path.name))
+
+
+def _footer(path: Path) -> pq.FileMetaData | None:
+    """None if the file is cut off, or no Parquet at all. Raises UserError if that can't be told."""
+    try:
+        return pq.read_metadata(path)
+    except pa.ArrowInvalid:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} can't be read: {' '.join(str(error).split())[:200]}; remove it if it may go") from None
+
+
+def _part(path: Path, footer: pq.FileMetaData) -> Part:
+    """What a file says of itself. Raises UserError if it is none of ours, which may be a user's images."""
+    try:
+        return Part(**json.loads((footer.metadata or {})[META]))
+    except (KeyError, TypeError, ValueError):
+        raise _not_ours(path) from None
+
+
+def _not_ours(path: Path) -> UserError:
+    return UserError(f"{path} was not written by dfd score; choose another folder with out=")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a user names by URL, through fsspec: listed, opened, and fetched many at a time."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -10,6 +11,7 @@ from dfd.errors import UserError
 from dfd.scoring.item import Content, Problem
 from dfd.scoring.listing import Entry
 
+READ = 2**16  # bytes read at once of an open file, at least
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")  # as file systems call them
 
@@ -65,7 +67,7 @@ def open_url(url: str) -> BinaryIO:
     """The file for reading and seeking."""
     files, path = _open(url)
     with _told(url):
-        return files.open(path, "rb")
+        return io.BufferedReader(_Handle(url, files.open(path, "rb")), READ)
 
 
 def fetch(entries: Sequence[Entry]) -> list[Content]:
@@ -116,6 +118,36 @@ def _open(url: str) -> tuple[Any, str]:
     except Exception as error:
         raise _unreachable(url, error) from None
     return files, path
+
+
+class _Handle(io.RawIOBase):
+    """An open file of a file system, whose errors while it is read are told as those of opening it."""
+
+    def __init__(self, url: str, file: Any) -> None:
+        self._url, self._file = url, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        with _told(self._url):
+            data = self._file.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        with _told(self._url):
+            return int(self._file.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _told:

@@ -26,7 +26,9 @@ WRITE_BEHIND = 2  # parts in memory that wait to be written
 
 @dataclass(frozen=True)
 class Job:
-    """What scorers of the same parts have in common. `plan`: its digest."""
+    """What scorers of the same parts have in common. `plan`: its digest. `start`: the folder that relative inputs
+    start from; None if there are none.
+    """
 
     out: Path
     plan: str
@@ -34,6 +36,7 @@ class Job:
     batch_size: int
     max_pixels: int
     columns: Columns
+    start: Path | None = None
 
 
 @dataclass

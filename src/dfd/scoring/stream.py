@@ -2,18 +2,23 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from dfd.data.decode import MAX_BYTES
+from dfd.errors import UserError
 from dfd.scoring import remote
 from dfd.scoring.inputs import IMAGE, SHARD, is_url, open_place
 from dfd.scoring.item import Item, Problem, name_of
+from dfd.scoring.listing import Entry
 from dfd.scoring.plan import Task
 from dfd.scoring.tables import Columns, Rows
 from dfd.scoring.tar import BrokenTar, members
 
 BYTES = 64 * 2**20  # contents in memory that make a chunk full before it has all its images
+AT_ONCE = 256 * 2**20  # bytes of files that are fetched at once
+UNKNOWN = 8 * 2**20  # bytes that a file counts for whose size its listing does not say
 T = TypeVar("T")
 
 
@@ -79,10 +84,23 @@ class Reader:
         if not is_url(task.entries[0].path):
             yield from (Item(name_of(entry.path), entry.path) for entry in task.entries)
             return
-        for start in range(0, len(task.entries), self._batch_size):
-            some = task.entries[start : start + self._batch_size]
+        for some in _at_once(task.entries, self._batch_size):
             for entry, content in zip(some, remote.fetch(some), strict=True):
                 yield Item(name_of(entry.path), content)
+
+
+def _at_once(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
+    """Files that are fetched together: at most so many, and AT_ONCE bytes unless one alone has more."""
+    some: list[Entry] = []
+    size = 0
+    for entry in entries:
+        own = 0 if entry.size > MAX_BYTES else UNKNOWN if entry.size < 0 else entry.size
+        if some and (len(some) == most or size + own > AT_ONCE):
+            yield some
+            some, size = [], 0
+        some.append(entry)
+        size += own
+    yield some
 
 
 def _of_shard(place: str, skip: int) -> Iterator[Item]:
@@ -91,9 +109,9 @@ def _of_shard(place: str, skip: int) -> Iterator[Item]:
         try:
             for name, content in members(handle, skip):
                 yield Item(name_of(place, name), content)
-        except (BrokenTar, OSError) as error:
-            if isinstance(error, OSError) and is_url(place):
-                raise
+        except OSError as error:  # the disk's fault; that of a network comes as a UserError
+            raise UserError(f"{place} can't be read: {error.strerror or error}; the same command goes on") from None
+        except BrokenTar as error:
             yield Item(name_of(place), Problem(f"archive can't be read any further ({error})"))
 
 

@@ -16,7 +16,7 @@ from dfd.data.decode import MAX_BYTES
 from dfd.data.manifest import HEADER, TABLE
 from dfd.data.names import to_path
 from dfd.errors import UserError
-from dfd.scoring.inputs import is_url, open_place
+from dfd.scoring.inputs import open_place
 from dfd.scoring.item import Content, Item, Known, Problem, name_of
 
 BUFFER = 2**20  # bytes read at once of each column; without it all of a row group's column is read
@@ -66,8 +66,8 @@ class Rows:
                     row += 1
                     yield item
             except (pa.ArrowException, OSError) as error:
-                if is_url(self.place) and not isinstance(error, pa.ArrowException):
-                    raise UserError(f"{self.place} can't be read: {error}") from None
+                if isinstance(error, OSError) and error.errno:  # the disk's; pyarrow's own, of damage, have no number
+                    raise UserError(f"{self.place} can't be read: {error.strerror}; the same command goes on") from None
                 reason = " ".join(str(error).split())[:120]
             while row < end:
                 yield Item(name_of(self.place, str(row)), Problem(f"its table can't be read ({reason})"))

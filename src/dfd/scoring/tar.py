@@ -7,7 +7,7 @@ in memory, takes headers of any length, and holds a damaged header for the end o
 import tarfile
 import zlib
 from collections.abc import Iterator
-from gzip import GzipFile
+from gzip import BadGzipFile, GzipFile
 from os.path import splitext
 from typing import BinaryIO, NamedTuple
 
@@ -123,6 +123,7 @@ class _Archive:
             found = tarfile.TarInfo.frombuf(block, *TEXT)
         except tarfile.HeaderError as error:
             if block == bytes(BLOCK):
+                self._prove_end()
                 return None
             reason = "truncated, or without an end mark" if len(block) < BLOCK else f"no .tar from here on: {error}"
             raise BrokenTar(reason) from None
@@ -134,6 +135,12 @@ class _Archive:
                 pass
         return Header(found.name, found.type, 0 if found.type in NO_CONTENT else found.size, sparse)
 
+    def _prove_end(self) -> None:
+        """Raise BrokenTar unless all that is left is zeros: two archives in one file, or zeros over a header."""
+        while block := self._read(STEP):
+            if any(block):
+                raise BrokenTar("more follows its end mark")
+
     def _extension(self, header: Header) -> bytes:
         if header.size > MAX_EXTENSION:
             raise BrokenTar(f"a header of {header.size:,} bytes, limit {MAX_EXTENSION:,}")
@@ -142,7 +149,7 @@ class _Archive:
     def _read(self, size: int) -> bytes:
         try:
             return self._handle.read(size)
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, BadGzipFile) as error:
             raise BrokenTar(f"its compression is damaged: {error}") from None
 
 
