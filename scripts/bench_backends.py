@@ -16,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ from dfd.runtime import Runtime, start
 
 NETWORKS = ("resnet50", "efficientnet_b0")
 GRAPHS = (("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
-IN_MEMORY = 64  # images; more say nothing more, and cost memory
+IN_MEMORY = 256  # images; more say nothing more, and cost memory
 MAX_PIXELS = 64_000_000
 
 
@@ -99,6 +100,7 @@ def _measure(named: str, paths: Sequence[Path], arguments: argparse.Namespace) -
         for number in range(arguments.rounds + 1):
             for name, ask in asked.items():
                 found = ask()
+                print(f"round {number}  {name:<15} {found[0]:8.1f} {found[1]:8.1f}", file=sys.stderr, flush=True)
                 if number:  # the first round warms caches up
                     told[name].append(found)
         rows = {name: _row([one for one, _ in each], [two for _, two in each], pipeline) for name, each in told.items()}
@@ -139,6 +141,7 @@ def _running(job: Job, paths: Sequence[Path], batch_size: int) -> Iterator[Calla
 
 
 def _serve(requests: Connection, job: Job, paths: list[Path], batch_size: int) -> None:
+    multiprocessing.set_start_method("fork", force=True)  # of the processes that decode, as in a command
     bundle = bundles.load(job.bundle)
     runtime = start(RuntimeConfig(device="cpu", precision=job.precision), cpu_bf16=bundle.cpu_bf16)
     engine = TorchEngine(bundle, runtime) if job.graph is None else engine_of(graphs.read(job.graph), bundle, runtime)
