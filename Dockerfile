@@ -1,4 +1,5 @@
-# dfd serve for CPUs: docker build -t dfd . && docker run --rm --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 \
+# dfd serve for CPUs: docker build -t dfd . && export DFD_API_KEY=$(openssl rand -hex 32) && \
+#   docker run --rm --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -e DFD_API_KEY \
 #   -v "$PWD/outputs/train/NAME/TIME/bundle:/bundle:ro" dfd
 # docs/serving.md has the rest.
 

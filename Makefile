@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help train test lint format clean
+.PHONY: help train test fuzz lint format clean
 
 help:
 	@echo "make train   install into .venv, then train on the demo images: dfd train"
 	@echo "make test    run the tests"
+	@echo "make fuzz    a long run of made-up requests against the server: schemathesis"
 	@echo "make lint    style, types and import rules"
 	@echo "make format  rewrite the code in the project's style"
 	@echo "make clean   remove caches and build leftovers; data, outputs and .venv stay"
@@ -17,6 +18,9 @@ train: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+fuzz: $(INSTALLED)
+	DFD_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/serving/test_openapi.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,18 +1,60 @@
 """The processor cores of this process, its workers' lives, and what the C library does with freed memory."""
 
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of mallopt(3)'s parameters
+CGROUPS = Path("/sys/fs/cgroup")  # in a container: its own limits
 
 
 def available_cores() -> int:
     """Cores that this process may use; under torchrun, its share of the machine's."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, min(cores, _share(cores)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _share(cores: int) -> int:
+    """The cores' time that a container may take (docker --cpus, limits.cpu), rounded up; `cores` without a limit."""
+    v1 = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
+    for names in (("cpu.max",), v1):
+        try:
+            quota, period = " ".join((CGROUPS / name).read_text() for name in names).split()
+            share = math.ceil(int(quota) / int(period))
+        except (OSError, ValueError, ZeroDivisionError):  # no such limit, or "max"
+            continue
+        if share > 0:  # -1: none
+            return share
+    return cores
+
+
+@contextmanager
+def bounded_memory(size: int) -> Iterator[None]:
+    """Within the block the process may take `size` more bytes; what asks for more gets MemoryError. Linux alone.
+
+    The kernel's own end for a process is no substitute: Kubernetes lets it end the whole container (memory.oom.group).
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = pages * resource.getpagesize() + size
+    bounds = [wanted, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def follow_parent() -> None:

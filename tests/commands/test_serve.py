@@ -11,9 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from dfd.cli import main
 from dfd.models import bundle as bundles
+from dfd.serving.guard import Guard
 from tests.factories import tiny_bundle
 from tests.serving.running import form, png
 
@@ -119,3 +121,67 @@ def test_a_key_that_protects_nothing_is_refused(
     assert main(["serve", f"bundle={bundle}", "port=0", "api_key_env=MY_KEY"]) == 2
     error = capsys.readouterr().err
     assert f"api_key_env=MY_KEY: the key there has {len(key)} characters" in error
+
+
+class Brief:
+    """In the server's place: ends at once, and keeps what it was given."""
+
+    key: str | None = None
+    threads = 0
+
+    def __init__(self, guarded: Guard, service: object) -> None:
+        Brief.key, Brief.threads = guarded._key, torch.get_num_threads()
+
+    def run(self, sockets: object) -> None:
+        """Serve nobody."""
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> type[Brief]:
+    monkeypatch.setattr("dfd.commands.serve.Server", Brief)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    return Brief
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "warned"), [("0.0.0.0", None, True), ("0.0.0.0", KEY, False), ("127.0.0.1", None, False)]
+)
+def test_who_is_open_to_the_network_without_a_key_is_warned(
+    bundle: Path,
+    brief: type[Brief],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    key: str | None,
+    warned: bool,
+) -> None:
+    if key:
+        monkeypatch.setenv("MY_KEY", key)
+    assert main(["serve", f"bundle={bundle}", *QUICK, f"host={host}", "api_key_env=MY_KEY"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
+    assert [("MY_KEY" in line and host in line) for line in told] == [True] * warned
+
+
+def test_the_end_of_the_secrets_file_is_no_part_of_the_key(
+    bundle: Path, brief: type[Brief], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY + "\n")
+    assert main(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"]) == 0
+    assert brief.key == KEY
+    monkeypatch.setenv("MY_KEY", KEY[1:] + "\n")
+    assert main(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"]) == 2
+    assert "has 15 characters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (64, 2)])
+def test_it_computes_on_no_more_threads_than_it_has_cores(
+    bundle: Path, brief: type[Brief], monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr("dfd.machine.available_cores", lambda: cores)
+    torch.set_num_threads(2)
+    try:
+        assert main(["serve", f"bundle={bundle}", *QUICK]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert brief.threads == threads

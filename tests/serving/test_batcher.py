@@ -1,11 +1,12 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from dfd.serving.batcher import Batcher
+from dfd.serving import batcher as module
+from dfd.serving.batcher import FAILURES, Batcher
 
 
 class Recorder:
@@ -24,8 +25,14 @@ class Recorder:
         return [2 * value for value in values]
 
 
-def batcher(run: Recorder, batch_size: int = 4, wait: float = 0.0, on_the_way: int = 0) -> Batcher[int, int]:
-    made: Batcher[int, int] = Batcher(run, batch_size, wait, lambda: on_the_way, lambda size, seconds: None)
+def batcher(
+    run: Recorder,
+    batch_size: int = 4,
+    wait: float = 0.0,
+    on_the_way: int = 0,
+    observe: Callable[[int, float], None] = lambda size, seconds: None,
+) -> Batcher[int, int]:
+    made: Batcher[int, int] = Batcher(run, batch_size, wait, lambda: on_the_way, observe)
     made.start()
     return made
 
@@ -112,3 +119,63 @@ def test_the_end_comes_after_what_is_waiting() -> None:
     assert asyncio.run(run()) == [2, 4, 6]
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(made.apply(4), 0.05))
+
+
+def test_figures_that_cannot_be_kept_cost_nobody_an_answer() -> None:
+    def broken(size: int, seconds: float) -> None:
+        raise OSError("no figures")
+
+    made = batcher(Recorder(), batch_size=1, observe=broken)
+    assert apply_all(made, [1, 2]) == [2, 4]
+
+
+def test_it_is_well_until_many_batches_in_a_row_have_failed() -> None:
+    made = batcher(Recorder(), batch_size=1)
+
+    async def run() -> list[bool]:
+        well = [made.is_well()]
+        for value in [*[-13] * (FAILURES - 1), 1, *[-13] * FAILURES, 1]:
+            await asyncio.gather(made.apply(value), return_exceptions=True)
+            well.append(made.is_well())
+        return well
+
+    well = asyncio.run(run())
+    made.close()
+    assert well == [True] * (2 * FAILURES) + [False, True]
+    assert made.is_well()  # it was asked to end
+
+
+def test_a_batch_without_an_end_is_seen_and_nobody_waits_for_it_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HUNG_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.1)
+    gate = threading.Event()
+    made = batcher(Recorder(gate))
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await made.apply(1)
+
+    asyncio.run(run())
+    assert not made.is_well()
+    start = time.monotonic()
+    made.close()
+    assert time.monotonic() - start < 5
+    gate.set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_seen() -> None:
+    def run(values: Sequence[int]) -> list[int]:
+        raise SystemExit
+
+    made: Batcher[int, int] = Batcher(run, 1, 0.0, lambda: 0, lambda size, seconds: None)
+    assert made.is_well()  # not yet begun
+    made.start()
+
+    async def ask() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(made.apply(1), 0.2)
+
+    asyncio.run(ask())
+    assert not made.is_well()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from dfd.cli import main
 from dfd.config import ServeConfig
+from dfd.serving.work import memory_for
 from tests.serving.running import Running
 
 ROOT = Path(__file__).parents[2]
@@ -113,3 +115,30 @@ def test_there_is_time_to_finish_before_the_pod_is_killed() -> None:
 def test_the_list_names_all_manifests() -> None:
     listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
     assert sorted(listed) == [path.name for path in FILES]
+
+
+def test_threads_and_memory_fit_the_pods_limits() -> None:
+    one = container()
+    (threads,) = [each for each in one["env"] if each["name"] == "OMP_NUM_THREADS"]
+    assert threads["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}}
+    (most,) = [int(word.partition("=")[2]) for word in one["args"] if word.startswith("max_pixels=")]
+    limits = one["resources"]["limits"]
+    processes = int(limits["cpu"]) + 1  # decoding, and heat maps
+    assert limits["memory"].endswith("Gi")
+    # Kubernetes ends the whole container at its limit: all of them at their most, and the networks, fit below it.
+    assert int(limits["memory"][:-2]) * 2**30 >= processes * memory_for(most) + 1.2 * 10**9
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "docs/serving.md"])
+def test_who_opens_a_port_to_others_is_shown_how_to_set_a_key(file: str) -> None:
+    shown = re.findall(r"docker run --rm(?:.*\\\n)*.*", (ROOT / file).read_text())
+    assert shown and all("-e DFD_API_KEY" in one for one in shown)
+
+
+def test_the_long_run_against_the_description_is_one_word() -> None:
+    def made(*words: str) -> str:
+        return subprocess.run(["make", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    ran = made("-n", "-o", ".venv/.installed", "fuzz").strip()
+    assert ran == "DFD_EXAMPLES=300 .venv/bin/python -m pytest -n 0 tests/serving/test_openapi.py"
+    assert "make fuzz " in made("help")

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from dfd.errors import UserError
+from dfd.serving import batcher
 from dfd.serving import server as servers
+from dfd.serving.batcher import FAILURES
 from dfd.serving.judging import Answer, Judge
 from dfd.serving.server import listen
 from tests.serving.running import Running, form, png, running
@@ -141,3 +143,33 @@ def test_a_port_that_is_not_allowed_is_one_message(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(servers.socket, "socket", Denied)
     with pytest.raises(UserError, match="port=80 may not be opened by this user; choose one above 1023"):
         listen("127.0.0.1", 80)
+
+
+def test_health_tells_of_an_engine_that_no_longer_answers(bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Judge, inputs: object) -> list:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with running(bundle_folder) as one:
+        monkeypatch.setattr(Judge, "__call__", broken)
+        for _ in range(FAILURES):
+            assert one.client.get("/v2/health/live").status_code == 200
+            assert post(one, png()).status_code == 500
+        for path, told in (("live", {"live": False}), ("ready", {"ready": False})):
+            answer = one.client.get(f"/v2/health/{path}")
+            assert (answer.status_code, answer.json()) == (503, told)
+        assert one.metric("dfd_ready") == 0
+        monkeypatch.undo()
+        assert post(one, png()).status_code == 200  # it is still asked, and may come to itself
+        assert one.client.get("/v2/health/live").status_code == 200
+        described = one.client.get("/openapi.json").json()["paths"]["/v2/health/live"]["get"]["responses"]
+        assert set(described) >= {"200", "503"}
+
+
+def test_a_pass_without_an_end_is_503_for_those_who_wait(
+    bundle_folder: Path, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher, "ANSWER_SECONDS", 0.3)
+    with running(bundle_folder) as one:
+        answer = post(one, png())
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) >= 1
+        slow.set()

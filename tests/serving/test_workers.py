@@ -6,12 +6,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import cv2
+import numpy as np
 import pytest
 
 from dfd.data.decode import UnusableImage
+from dfd.data.transforms import Joint
+from dfd.serving import work
 from dfd.serving.problems import Problem
+from dfd.serving.uploads import File
+from dfd.serving.work import Decode, Preparer
 from dfd.serving.workers import Died, TookTooLong, Workers
 
 
@@ -30,6 +36,8 @@ def handler(job: tuple[str, Any]) -> Any:
             raise ZeroDivisionError("mine")
         case "memory":
             raise MemoryError
+        case "opencv":
+            raise cv2.error("OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate")
         case "pid":
             return os.getpid()
     return value
@@ -60,14 +68,43 @@ def test_one_that_is_stuck_or_crashes_takes_no_other_with_it(workers: Workers) -
 
 
 def test_reasons_come_through_and_bugs_are_ours(workers: Workers) -> None:
-    kinds = ("refuse", "problem", "bug", "memory")
-    refused, problem, bug, memory = together(*(lambda kind=kind: workers.run((kind, 0), 30) for kind in kinds))
+    kinds = ("refuse", "problem", "bug", "memory", "opencv")
+    refused, problem, bug, memory, opencv = together(*(lambda kind=kind: workers.run((kind, 0), 30) for kind in kinds))
     assert isinstance(refused, UnusableImage) and refused.reason == "not nice"
     assert (problem.status, problem.detail, problem.headers, problem.more) == (
         418, "short and stout", {"X-A": "b"}, {"results": [1]},
     )  # fmt: skip
     assert isinstance(bug, RuntimeError) and "ZeroDivisionError: mine" in str(bug)
-    assert memory.reason == "does not fit into memory"
+    assert memory.reason == opencv.reason == "does not fit into memory"
+
+
+class Greedy:
+    """In the place of the networks' form: takes twice the memory that a job may have."""
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return np.zeros(2 * work.LEAST_MEMORY, np.uint8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_picture_that_takes_too_much_memory_is_refused_and_its_process_lives() -> None:
+    made = Workers(1, Preparer(cast(Joint, Greedy()), 10_000, 1), "test")
+
+    async def run() -> None:
+        await made.start()
+        (pid,) = (worker._process.pid for worker in made._all if worker._process)
+        with pytest.raises(UnusableImage, match="does not fit into memory"):
+            await made.run(
+                Decode(File("a.png", cv2.imencode(".png", np.zeros((40, 50, 3), np.uint8))[1].tobytes())), 30
+            )
+        assert made._all[0]._process is not None and made._all[0]._process.pid == pid
+
+    asyncio.run(run())
+    made.close()
+
+
+def test_larger_pictures_may_take_more_memory() -> None:
+    assert work.memory_for(1000) == 2 * 2**30
+    assert work.memory_for(64_000_000) == 12 * 4 * 64_000_000
 
 
 def test_a_process_that_was_killed_while_idle_is_replaced(workers: Workers) -> None:

@@ -4,6 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
+from dfd import machine
 from dfd.config import ServeConfig
 from dfd.errors import EXIT_OK, UserError
 from dfd.inference.backends import open_engine
@@ -24,6 +27,8 @@ def run(config: ServeConfig, out: Path) -> int:
     key = _key(config.api_key_env)
     with listen(config.host, config.port) as bound:
         prepare()
+        # torch counted the machine's cores when it was imported, and not the container's share of them.
+        torch.set_num_threads(min(torch.get_num_threads(), machine.available_cores()))
         folder = find(config.bundle)
         bundle = load(folder)
         runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)
@@ -34,6 +39,8 @@ def run(config: ServeConfig, out: Path) -> int:
         print(f"bundle  {folder}{'' if config.bundle else ' (the newest)'}", file=sys.stderr)
         print(f"engine  {engine.describe()}", file=sys.stderr)
         print(f"key     {'asked for' if key else 'none'} ({config.api_key_env})", file=sys.stderr)
+        if key is None and not is_local(bound):
+            print(_open_to_all(config), file=sys.stderr)
         log = Log()
         app = make_app(service, keyed=key is not None)
         guarded = Guard(app, service.metrics, log, paths_of(app), key, is_local(bound))
@@ -47,9 +54,17 @@ def run(config: ServeConfig, out: Path) -> int:
     return EXIT_OK
 
 
+def _open_to_all(config: ServeConfig) -> str:
+    return (
+        f"WARNING host={config.host} without a key: whoever reaches this port can use the server, and so can web pages "
+        f"in a browser that reaches it. Set {config.api_key_env}, such as to the output of `openssl rand -hex 32`"
+    )
+
+
 def _key(name: str) -> str | None:
     """The API key in an environment variable. Raises UserError for one that protects nothing."""
     key = os.environ.get(name)
+    key = key.strip() if key is not None else None  # a secret from a file ends with a line feed
     if key is not None and len(key) < KEY_LENGTH:
         raise UserError(
             f"api_key_env={name}: the key there has {len(key)} characters; accepted are {KEY_LENGTH} or more, such as "

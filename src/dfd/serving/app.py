@@ -128,17 +128,28 @@ def _add_watching(app: FastAPI, service: Service) -> None:
         """Which detector answers here, how it was measured, and what is accepted."""
         return JSONResponse(service.description())
 
-    @app.get("/v2/health/live", response_model=schemas.Live, responses={403: REFUSED[403]})
+    @app.get(
+        "/v2/health/live", response_model=schemas.Live, responses={403: REFUSED[403], 503: {"model": schemas.Live}}
+    )
     async def live() -> JSONResponse:
-        """The process runs (KServe, Triton)."""
-        return JSONResponse({"live": True})
+        """The process can do its work (KServe, Triton).
+
+        503 if only a new process can: a forward pass without an end, too many that failed in a row, or their thread
+        has ended. Never because it is busy, starting or ending.
+        """
+        alive = service.is_live()
+        return JSONResponse({"live": alive}, 200 if alive else 503)
 
     @app.get(
         "/v2/health/ready", response_model=schemas.Ready, responses={403: REFUSED[403], 503: {"model": schemas.Ready}}
     )
     async def ready() -> JSONResponse:
-        """Requests are let in (KServe, Triton). 503 while the server starts and while it shuts down, not when busy."""
-        return JSONResponse({"ready": service.is_ready()}, 200 if service.is_ready() else 503)
+        """Requests are let in (KServe, Triton).
+
+        503 while the server starts, while it shuts down, and when it is not live; not when it is busy.
+        """
+        ready = service.is_ready()
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
 
     @app.get(
         "/metrics",
@@ -171,7 +182,7 @@ def _add_errors(app: FastAPI) -> None:
 
 async def _answered(service: Service, request: Request, work: Callable[[Upload, Ticket], Awaitable[Response]]) -> Any:
     """Let the request in, read it, do its work. Raises Problem."""
-    if not service.is_ready() and not service.gate.closed:
+    if not service.ready and not service.gate.closed:
         raise Busy("the server is starting")
     max_bytes = service.config.max_bytes
     try:

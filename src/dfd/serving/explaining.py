@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from dfd import machine
 from dfd.config import RuntimeConfig
 from dfd.data.decode import read_image
 from dfd.errors import UserError
@@ -18,6 +19,7 @@ from dfd.models.bundle import Bundle, load
 from dfd.runtime import Runtime, start
 from dfd.serving.problems import unprocessable
 from dfd.serving.uploads import File
+from dfd.serving.work import memory_for
 
 if TYPE_CHECKING:
     from dfd.explain.maps import Map
@@ -48,7 +50,8 @@ class Explainer:
         """See `schemas.Explanation`. Raises UnusableImage for a bad file, Problem if the method can't be used."""
         from dfd.explain.maps import explain  # takes long to import, and the server itself has no use for it
 
-        image = read_image(job.file.data, self.max_pixels)
+        with machine.bounded_memory(memory_for(self.max_pixels)):
+            image = read_image(job.file.data, self.max_pixels)
         bundle, runtime = self._ready()
         try:
             maps = explain(bundle, image, job.method, runtime, SAMPLES)

@@ -119,13 +119,13 @@ class Unusable(Refusal):
 
 
 class Live(BaseModel):
-    """The process runs."""
+    """Whether the process can do its work: false if only a new one can."""
 
     live: bool
 
 
 class Ready(BaseModel):
-    """Whether requests will be answered: false before the start is done and from SIGTERM on."""
+    """Whether requests will be answered: false before the start is done, from SIGTERM on, and when not live."""
 
     ready: bool
 

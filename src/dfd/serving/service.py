@@ -1,6 +1,7 @@
 """A bundle in use: from files to answers, through worker processes and micro-batches."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from dfd.serving.problems import Busy, unprocessable
 from dfd.serving.uploads import File, Upload
 from dfd.serving.work import Decode, Open, Preparer, Unpack
 from dfd.serving.workers import Died, TookTooLong, Workers
+
+log = logging.getLogger(__name__)
 
 BODIES = 8  # requests of the largest size that may be in memory at once
 CARD_IMAGES = 8  # a card asks the networks for the picture and seven copies
@@ -54,8 +57,12 @@ class Service:
         self.metrics.watch(lambda: self.gate.images, lambda: self._batcher.waiting, self.is_ready)
 
     def is_ready(self) -> bool:
-        """Whether requests are let in."""
-        return self.ready and not self.gate.closed
+        """Whether requests are let in and can expect an answer."""
+        return self.ready and not self.gate.closed and self.is_live()
+
+    def is_live(self) -> bool:
+        """False if only a new process can help: the networks have stopped answering."""
+        return self._batcher.is_well()
 
     async def start(self) -> None:
         """Start the processes and run the networks once."""
@@ -127,7 +134,11 @@ class Service:
             self._preparing -= 1
 
     async def _judged(self, inputs: np.ndarray) -> Answer:
-        answer = await self._batcher.apply(inputs)
+        try:
+            answer = await self._batcher.apply(inputs)
+        except TimeoutError:
+            log.error("no answer of the networks in time")
+            raise Busy("the networks did not answer in time", seconds=10) from None
         if not np.isfinite(answer.logit):
             raise UnusableImage("no finite score")
         return answer

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from dfd import machine
 from dfd.cards.picture import Picture, open_picture
 from dfd.data.decode import read_image
 from dfd.data.transforms import Joint
 from dfd.serving.problems import unprocessable
 from dfd.serving.requests import Images
 from dfd.serving.uploads import File, Upload
+
+LEAST_MEMORY = 2 * 2**30  # bytes that each job may take beyond what its process has
+COPIES = 12  # … or so many of the largest accepted picture at 4 bytes a pixel: decoded, turned, over white, at work
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,22 @@ class Preparer:
     max_images: int
 
     def __call__(self, job: Unpack | Decode | Open) -> Upload | np.ndarray | Picture:
-        """Raises UnusableImage for a bad file, Problem for a bad body."""
+        """Raises UnusableImage for a bad file, Problem for a bad body, MemoryError for one that takes too much."""
+        with machine.bounded_memory(memory_for(self.max_pixels)):
+            return self._made(job)
+
+    def _made(self, job: Unpack | Decode | Open) -> Upload | np.ndarray | Picture:
         if isinstance(job, Unpack):
             return unpack(job.body, self.max_images)
         if isinstance(job, Decode):
             made = self.joint(read_image(job.file.data, self.max_pixels))
             return np.ascontiguousarray(made.transpose(2, 0, 1))
         return open_picture(job.file.name, job.file.data, self.joint, self.max_pixels)[0]
+
+
+def memory_for(max_pixels: int) -> int:
+    """Bytes that a job with a picture may take."""
+    return max(LEAST_MEMORY, COPIES * 4 * max_pixels)
 
 
 def unpack(body: bytes, max_images: int) -> Upload:

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import cv2
+
 from dfd import machine
 from dfd.data.decode import UnusableImage
 from dfd.serving.problems import Problem
@@ -26,8 +28,9 @@ log = logging.getLogger(__name__)
 JOBS_PER_PROCESS = 1000  # then a new one takes its place: libraries for many formats leak now and then
 START_SECONDS = 120.0  # imports, on a machine that is busy
 NICE = 5  # the server itself answers first when cores are short
-OUT_OF_MEMORY_SCORE = "500"  # of 1000: when memory is short, the system ends a worker and not the server
+OUT_OF_MEMORY_SCORE = "500"  # of 1000: where the system ends one process when memory is short, it is a worker
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+NO_MEMORY = "(-4:"  # OpenCV's own MemoryError (StsNoMem)
 WARM = "warm"  # the job that does nothing
 
 _starting = threading.Lock()
@@ -190,8 +193,6 @@ def _work(pipe: Connection, handler: Handler) -> None:
     """Answer job after job until the pipe is closed."""
     import signal
 
-    import cv2
-
     machine.follow_parent()
     signal.signal(
         signal.SIGTERM, signal.SIG_IGN
@@ -215,7 +216,9 @@ def _answer(handler: Handler, job: Any) -> tuple[str, Any]:
         return "refused", error
     except MemoryError:
         return "refused", UnusableImage("does not fit into memory")
-    except Exception:
+    except Exception as error:
+        if isinstance(error, cv2.error) and NO_MEMORY in str(error):
+            return "refused", UnusableImage("does not fit into memory")
         return "bug", traceback.format_exc()
 
 
