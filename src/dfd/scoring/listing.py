@@ -39,7 +39,7 @@ def walk(folder: str) -> Iterator[Entry]:
         seen.add((status.st_dev, status.st_ino))
         below = []
         for one in _visible(here):
-            if one.is_dir():
+            if _is_folder(one):
                 below.append(one.path)
             else:
                 yield entry_of(one.path)
@@ -91,6 +91,14 @@ def in_order(entries: Iterable[Entry], room: Path) -> Iterator[Entry]:
             first, rest = rest, sorted(islice(source, RUN))
         spill.flush()
         yield from heapq.merge(*(_run(spill.fileno(), *one) for one in runs))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one; a link in a ring is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _spilled(spill: BinaryIO, run: list[Entry]) -> tuple[int, int]:
