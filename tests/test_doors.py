@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pandas as pd
@@ -184,6 +185,7 @@ def confined(arguments: list[str], work: Path) -> Ended:
                 os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), number)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
             os.chdir(work)
+            forkserver._forkserver._forkserver_pid = None  # one that other tests started is no child of this copy
             _limit()
             code = main(arguments)
         finally:

@@ -139,6 +139,6 @@ def test_the_long_run_against_the_description_is_one_word() -> None:
     def made(*words: str) -> str:
         return subprocess.run(["make", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
-    ran = made("-n", "-o", ".venv/.installed", "fuzz").strip()
+    ran = made("--no-print-directory", "-n", "-o", ".venv/.installed", "fuzz").strip()
     assert ran == "DFD_EXAMPLES=300 .venv/bin/python -m pytest -n 0 tests/serving/test_openapi.py"
     assert "make fuzz " in made("help")

@@ -183,7 +183,8 @@ def _check_kinds(content: dict[str, Any]) -> None:
 
 
 def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
-    """The bundle folder that `wanted` names (a bundle, or a run that holds one); None: the newest under `outputs`.
+    """The bundle folder that `wanted` names (a bundle, or a run that holds one); None: the newest under `outputs`,
+    copies in exports not counted.
 
     Raises UserError if there is none.
     """
@@ -192,7 +193,7 @@ def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
             if (folder / FILE).is_file():
                 return folder
         raise UserError(f"bundle={wanted}: no {FILE} there; accepted is a bundle or the folder of a finished run")
-    found = list(outputs.glob(f"*/*/*/bundle/{FILE}"))
+    found = [path for path in outputs.glob(f"*/*/*/bundle/{FILE}") if path.parents[3].name != "export"]
     if not found:
         raise UserError(f"no bundle under {outputs}/; run `dfd train` first, or name one with bundle=FOLDER")
     return max(found, key=lambda path: path.stat().st_mtime).parent
