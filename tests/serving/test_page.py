@@ -114,7 +114,7 @@ def test_everything_is_reached_by_keyboard(page: Page, picture: Path) -> None:
     page.keyboard.press("Tab")
     expect(page.locator("#file")).to_be_focused()
     with page.expect_file_chooser() as chosen:
-        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
     chosen.value.set_files(str(picture))
     expect(page.locator("#verdict")).to_be_focused()
     reached = []
