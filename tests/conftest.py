@@ -1,6 +1,8 @@
 """Settings and fixtures of the whole test suite."""
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Before anything imports torch: the test processes share the cores, and no test goes to the network.
@@ -13,6 +15,14 @@ settings.register_profile("dfd", deadline=None)  # no test asserts a time
 settings.load_profile("dfd")
 
 SHARED = Path(os.environ.get("DFD_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def pytest_configure() -> None:
+    """absl, which some libraries log with, would close pytest's stderr when Hydra sets up logging again."""
+    with suppress(ImportError):
+        from absl import logging
+
+        logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
