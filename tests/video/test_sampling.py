@@ -1,11 +1,12 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dfd.video.sampling import spread, together
 
 
 @given(st.integers(1, 300), st.integers(1, 60))
+@example(272, 4)
 def test_frames_of_equal_length_are_spread_as_evenly_as_can_be(count: int, n: int) -> None:
     found = spread(np.arange(count) / 25, n)
     assert len(found) == min(count, n) and found == sorted(set(found))

@@ -15,6 +15,7 @@ def spread(times: NDArray[np.float64], n: int) -> list[int]:
         return list(range(len(times)))
     end = times[-1] + np.median(np.diff(times))
     middles = times[0] + (np.arange(n) + 0.5) * (end - times[0]) / n
+    middles += 1e-9 * (end - times[0])  # a frame that begins in the very middle is on show there
     return sorted({int(row) for row in np.searchsorted(times, middles, side="right") - 1})
 
 
