@@ -80,7 +80,8 @@ def test_the_example_in_the_documentation_gives_dfds_probability(
     capsys.readouterr()
     exec(compile(code, str(DOCS), "exec"), {})
     prob, verdict = capsys.readouterr().out.split()
-    assert float(prob) == pytest.approx(row["prob"], abs=1e-4) and verdict == row["verdict"]
+    # Pillow's resize and ours differ by rounding.
+    assert float(prob) == pytest.approx(row["prob"], abs=2e-3) and verdict == row["verdict"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

@@ -2,12 +2,14 @@
 
 import os
 import random
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from dfd.config import AugmentConfig
 from dfd.errors import UserError
@@ -49,9 +51,7 @@ class Preprocessing:
             image = centre_square(image)
         if image.shape[:2] == (self.size, self.size):
             return image
-        # PIL's filters widen when they shrink (no aliasing), which OpenCV's do not.
-        resized = Image.fromarray(image).resize((self.size, self.size), FILTERS[self.interpolation])
-        return np.asarray(resized)
+        return resized(image, self.size, self.interpolation)
 
     def to_dict(self) -> dict[str, Any]:
         """For YAML."""
@@ -97,6 +97,27 @@ class Joint:
             part.reshape(len(inputs), 3, preprocessing.size, preprocessing.size)
             for part, preprocessing in zip(inputs.split(pixels, dim=3), self.each, strict=True)
         ]
+
+
+def resized(image: np.ndarray, size: int, interpolation: str) -> np.ndarray:
+    """uint8 RGB [H, W, 3] to uint8 RGB [size, size, 3], with filters that widen when they shrink (no aliasing).
+
+    torch's filters are PIL's but for rounding: on photographs 0.5% of the values differ by 1 or 2 levels, or 11% by up
+    to 5 in upright ones, where torch begins with the columns. They take a quarter of the time, and a thirtieth for 24
+    megapixels. OpenCV's don't widen.
+    """
+    if interpolation not in ("bilinear", "bicubic"):
+        return np.asarray(Image.fromarray(image).resize((size, size), FILTERS[interpolation]))
+    pixels = _shared(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    small = interpolate(pixels, (size, size), mode=interpolation, antialias=True, align_corners=False)
+    return small[0].permute(1, 2, 0).numpy()
+
+
+def _shared(image: np.ndarray) -> torch.Tensor:
+    """The same memory as a tensor, which nothing may write to: arrays of decoded images are read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(image)
 
 
 def centre_square(image: np.ndarray) -> np.ndarray:
