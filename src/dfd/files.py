@@ -4,9 +4,11 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from dfd.errors import UserError
 
@@ -75,6 +77,43 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """For files that never change, so that two folders may share one; a copy where the file system can't."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+class CannotOpen(OSError):
+    """A file that can't be opened. `reason` says why in a few plain words, without the file's name."""
+
+    def __init__(self, number: int | None, reason: str) -> None:
+        super().__init__(number, reason if number is None else os.strerror(number))
+        self.reason = reason
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading. Raises CannotOpen."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise CannotOpen(errno.EISDIR, "a folder")
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for ever
+            raise CannotOpen(errno.ENXIO, "not a regular file")
+        return open(path, "rb")
+    except CannotOpen:
+        raise
+    except FileNotFoundError as error:
+        raise CannotOpen(error.errno, "a link to nothing" if os.path.islink(path) else "no such file") from None
+    except PermissionError as error:
+        raise CannotOpen(error.errno, "permission denied") from None
+    except OSError as error:
+        raise CannotOpen(error.errno, f"cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise CannotOpen(None, "not a possible file name") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -1,3 +1,4 @@
+import io
 import os
 import warnings
 from io import BytesIO
@@ -135,10 +136,15 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read_image(path, LIMIT)
 
 
+class Unread(io.FileIO):
+    def read(self, *_: object) -> bytes:
+        pytest.fail("was read")
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_picture(tmp_path / "a.jpg", 1)
     os.truncate(path, decode.MAX_BYTES + 1)  # sparse: takes no room
-    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("was opened"))
+    monkeypatch.setattr(decode, "open_regular", lambda path: Unread(path, "rb"))
     with pytest.raises(UnusableImage, match=r"268,435,457 bytes, limit 268,435,456"):
         read_image(path, LIMIT)
 

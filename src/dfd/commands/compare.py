@@ -1,8 +1,6 @@
 """dfd compare: finished runs in, leaderboards out. Also called at the end of several runs of another command."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from dfd.commands.provenance import command_line
 from dfd.config import CompareConfig
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation import leaderboard, matrix
@@ -47,7 +46,7 @@ def compare_runs(runs: Sequence[Path], settings: CompareConfig, out: Path | None
         damaged=found.damaged,
         resamples=settings.resamples,
         seed=settings.seed,
-        command=shlex.join(["dfd", *sys.argv[1:]]),
+        command=command_line(),
     )
     _show(context)
     if out is not None:

@@ -1,7 +1,5 @@
 """dfd data audit: what can be told of a data set's labels without any trace of forgery."""
 
-import shlex
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from dfd.audit.measure import CHANCE, Rows, add_primary, given, measure_sets
 from dfd.audit.nuisance import Nuisance
 from dfd.audit.reading import describe_all
 from dfd.commands.data import prepared
+from dfd.commands.provenance import command_line
 from dfd.config import AuditConfig
 from dfd.data.manifest import Manifest
 from dfd.data.splits import assign_folds, check_labels
@@ -200,7 +199,7 @@ def _write(
     named = pd.concat([rows.table[["sha256"]], pd.Series(rows.fold, name="fold"), scores], axis=1)
     assert manifest.folder is not None  # a prepared one
     kept = store.save(manifest.folder, named, figures)
-    write_audit_page(out / PAGE, figures, shlex.join(["dfd", *sys.argv[1:]]))
+    write_audit_page(out / PAGE, figures, command_line())
     write_text(out / store.FIGURES, store.to_json(figures))
     print_audit(Console(), figures)
     print(f"figures      {out / store.FIGURES}\nscores       {kept / store.SCORES}\nreport       {out / PAGE}")

@@ -1,7 +1,6 @@
 """What `dfd explain --faithfulness` does: how far maps can be trusted, measured on images of a data set."""
 
 import json
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from dfd.commands.data import prepared
 from dfd.commands.eval import data_of
+from dfd.commands.provenance import command_line, measured_on
 from dfd.config import ExplainConfig
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.manifest import Manifest
@@ -171,11 +171,7 @@ def _publish(
 ) -> None:
     """Write table and page and, last of all, the figures; print the figures and where things are."""
     figures = {
-        "data": manifest.name,
-        "fingerprint": manifest.fingerprint,
-        "split": config.split,
-        "bundle": bundle.name,
-        "weights_sha256": bundle.sha256,
+        **measured_on(bundle, manifest, config.split),
         "device": engine.describe(),
         "seen": chosen.seen,
         "left_out": chosen.left_out,
@@ -186,7 +182,7 @@ def _publish(
     }
     with replacing(out / TABLE) as temporary:
         table.to_parquet(temporary, index=False)
-    write_faithfulness_page(out / PAGE, FaithfulnessContext(figures, errors, shlex.join(["dfd", *sys.argv[1:]])))
+    write_faithfulness_page(out / PAGE, FaithfulnessContext(figures, errors, command_line()))
     write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     print_faithfulness(Console(), figures)
     for told, file in (("figures", FIGURES), ("table", TABLE), ("page", PAGE)):

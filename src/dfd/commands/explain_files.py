@@ -1,8 +1,6 @@
 """What `dfd explain FILES` does: for each picture an overlay, the raw maps and a page."""
 
 import re
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
+from dfd.commands.provenance import command_line
 from dfd.config import ExplainConfig
 from dfd.data.dataset import image_tensor
 from dfd.data.decode import UnusableImage, read_image
@@ -31,15 +30,14 @@ from dfd.models.bundle import Bundle, find, load
 from dfd.report.explain_index import SHOWN, Entry, write_explain_index
 from dfd.report.explain_page import ExplainContext, thumbnail, write_explain_page
 from dfd.report.explain_words import NAMES
+from dfd.report.verdicts import ROWS_ON_SCREEN, colored, rest
 from dfd.report.words import printable
 from dfd.runtime import Runtime, fp32_only, start
 
 TABLE, INDEX = "explanations.csv", "report.html"
 OPACITY = 0.6
 NAME_LENGTH = 80
-ROWS_ON_SCREEN = 40
 SIDE = 240  # pixels of a picture on the page of all
-COLORS = {"fake": "red", "unsure": "yellow", "real": "green"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def _explain(
     if page.name == INDEX:
         entries = [answer.entry for answer in answers if answer.entry][:SHOWN]
         errors = unusable[["path", "error"]].to_dict("records")
-        write_explain_index(page, entries, len(pages), errors, config.method, facts, _command())
+        write_explain_index(page, entries, len(pages), errors, config.method, facts, command_line())
     _show(config, table, folder, out, page)
     return not unusable.empty
 
@@ -139,7 +137,7 @@ def _written(
         samples=config.samples,
         seed=config.seed,
         with_views=config.views,
-        command=_command(),
+        command=command_line(),
     )
     write_explain_page(out / f"{name}.html", context)
     networks = " ".join(each.network for each in maps)
@@ -156,10 +154,6 @@ def _facts(config: ExplainConfig, bundle: Bundle, folder: Path, runtime: Runtime
     }
 
 
-def _command() -> str:
-    return shlex.join(["dfd", *sys.argv[1:]])
-
-
 def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, page: Path) -> None:
     console = Console()
     screen = Table(box=None, pad_edge=False)
@@ -169,8 +163,8 @@ def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, p
     for row in table.head(ROWS_ON_SCREEN).to_dict("records"):
         screen.add_row(escape(printable(row["path"])), *_cells(row))
     console.print(screen)
-    if len(table) > ROWS_ON_SCREEN:
-        print(f"… and {len(table) - ROWS_ON_SCREEN} more")
+    if more := rest(len(table)):
+        print(more)
     failed = int(table["error"].notna().sum())
     print(
         f"\n{len(table)} files, {NAMES[config.method]}: orange speaks for fake, blue for real"
@@ -185,4 +179,4 @@ def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, p
 def _cells(row: dict[Any, Any]) -> tuple[str, str, str]:
     if isinstance(row["error"], str):
         return "[dim]-[/dim]", f"[red]{escape(printable(row['error']))}[/red]", ""
-    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", f"{row['prob']:.3f}", escape(printable(row["overlay"]))
+    return colored(row["verdict"]), f"{row['prob']:.3f}", escape(printable(row["overlay"]))

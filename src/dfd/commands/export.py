@@ -1,8 +1,6 @@
 """dfd export: a bundle in; the same bundle out with a graph of its networks, once that is shown to say the same."""
 
 import json
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from rich.console import Console
 
 from dfd.commands.data import prepared
 from dfd.commands.eval import own_data
+from dfd.commands.provenance import command_line, measured_on
 from dfd.config import ExportConfig, RuntimeConfig
 from dfd.data.dataset import Images
 from dfd.data.manifest import Manifest
@@ -126,11 +125,7 @@ def _splits(rows: pd.DataFrame) -> str:
 def _about(bundle: Bundle, manifest: Manifest, rows: pd.DataFrame, graph: graphs.Graph) -> dict[str, Any]:
     return {
         "kind": "export",
-        "data": manifest.name,
-        "fingerprint": manifest.fingerprint,
-        "split": _splits(rows),
-        "bundle": bundle.name,
-        "weights_sha256": bundle.sha256,
+        **measured_on(bundle, manifest, _splits(rows)),
         "format": graph.format,
         "precision": graph.precision,
         "left_out": graph.card["left_out"],
@@ -151,7 +146,7 @@ def _publish(figures: dict[str, Any], graph: graphs.Graph, config: ExportConfig,
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     tolerances = {key: getattr(config, key) for key in ("tolerance", "auroc_tolerance", "flip_tolerance")}
     figures = {**figures, "bytes": sizes, "tolerances": tolerances}
-    write_export_page(out / REPORT, figures, graph.card, shlex.join(["dfd", *sys.argv[1:]]))
+    write_export_page(out / REPORT, figures, graph.card, command_line())
     write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     print_export(Console(), figures)
     print(f"graph        {folder / graphs.ENTRY[graph.format]}\nbundle       {out / BUNDLE}, which takes it by itself")

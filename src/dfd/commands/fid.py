@@ -1,14 +1,13 @@
 """What `dfd eval fid=…` does: generated and real images in, the distances between them and a report out."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from dfd.commands.fid_sets import Compared, folders, samples_and_reals
+from dfd.commands.provenance import command_line
 from dfd.config import EvalConfig, FidConfig
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.distances import measure
@@ -84,7 +83,7 @@ def _publish(fid: FidConfig | None, extractor: Extractor, sets: Compared, runtim
         Pair(*sets.fake_picture(int(row)), *sets.training_picture(int(close.row[row])), float(close.distance[row]))
         for row in order
     ]
-    command = shlex.join(["dfd", *sys.argv[1:]])
+    command = command_line()
     write_fid_page(out / REPORT, FidContext(figures, pairs, close.distance, held_out, command))
     write_text(out / METRICS, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     print_fid(Console(), figures)

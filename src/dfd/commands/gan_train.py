@@ -1,7 +1,5 @@
 """dfd gan train: real images in; a generator, its samples, and its discriminator as a bundle out."""
 
-import shlex
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 
 from dfd.commands import gan_detector
 from dfd.commands.data import prepared_own
+from dfd.commands.provenance import command_line
 from dfd.config import FidConfig, GanTrainConfig, RuntimeConfig
 from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.pixels import pixels_of, reals_of
@@ -201,5 +200,5 @@ def _page(
         },
         target=config.ada.target if config.ada.mode == "adaptive" else None,
         n=training["best_fd"]["n"],
-        command=shlex.join(["dfd", *sys.argv[1:]]),
+        command=command_line(),
     )

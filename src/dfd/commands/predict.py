@@ -21,11 +21,9 @@ from dfd.inference.engine import Engine
 from dfd.inference.predictions import check_output, predictions_of, save_predictions
 from dfd.inference.score import score
 from dfd.models.bundle import find, load
+from dfd.report.verdicts import ROWS_ON_SCREEN, colored, counted, rest
 from dfd.report.words import printable
 from dfd.runtime import Runtime, start
-
-ROWS_ON_SCREEN = 40
-COLORS = {"fake": "red", "unsure": "yellow", "real": "green"}
 
 
 def run(config: PredictConfig, out: Path) -> int:
@@ -95,14 +93,12 @@ def _show(table: pd.DataFrame) -> None:
     for row in table.head(ROWS_ON_SCREEN).to_dict("records"):
         screen.add_row(escape(printable(row["path"])), *_cells(row))
     Console().print(screen)
-    if len(table) > ROWS_ON_SCREEN:
-        print(f"… and {len(table) - ROWS_ON_SCREEN} more")
-    counts = ", ".join(f"{(table['verdict'] == name).sum()} {name}" for name in COLORS)
-    failed = int(table["error"].notna().sum())
-    print(f"\n{len(table)} files: {counts}" + (f", {failed} could not be used" if failed else ""))
+    if more := rest(len(table)):
+        print(more)
+    print(f"\n{counted(table, 'files', 'could not be used')}")
 
 
 def _cells(row: dict[Any, Any]) -> tuple[str, str]:
     if isinstance(row["error"], str):
         return "[dim]-[/dim]", f"[red]{escape(row['error'])}[/red]"
-    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", f"{row['prob']:.3f}"
+    return colored(row["verdict"]), f"{row['prob']:.3f}"

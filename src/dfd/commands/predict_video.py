@@ -1,12 +1,11 @@
 """dfd predict on videos: frames are looked at, and their scores over time become one verdict a video."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dfd.commands.provenance import command_line
 from dfd.config import PredictConfig
 from dfd.data.names import to_text
 from dfd.errors import EXIT_OK, EXIT_PARTIAL
@@ -80,7 +79,7 @@ def _context(scored: ScoredVideo, config: PredictConfig, engine: Engine) -> Vide
         bundle=engine.bundle.name,
         weights=engine.bundle.sha256,
         device=engine.describe(),
-        command=shlex.join(["dfd", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

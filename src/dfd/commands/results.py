@@ -1,14 +1,13 @@
 """What `train` and `eval` do alike: predict a split, measure, write the table, the figures and the report."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
+from dfd.commands.provenance import command_line, measured_on
 from dfd.commands.shortcuts import given_shortcuts
 from dfd.config import EvaluationConfig
 from dfd.data.dataset import Images
@@ -73,11 +72,7 @@ def publish(
     names = {name: out / f"{prefix or ''}{name}" for name in (METRICS, PREDICTIONS, REPORT)}
     timing = time_inference(engine, runtime)
     metrics = {
-        "data": manifest.name,
-        "fingerprint": manifest.fingerprint,
-        "split": split,
-        "bundle": bundle.name,
-        "weights_sha256": bundle.sha256,
+        **measured_on(bundle, manifest, split),
         "trained_on": {key: bundle.data[key] for key in ("name", "fingerprint")},
         "left_out": 0 if split == OOF else len(manifest.rows(split)) - len(predictions),
         "device": engine.describe(),
@@ -94,7 +89,7 @@ def publish(
         data_root=manifest.root,
         facts=_facts(bundle, manifest, metrics, timing),
         history=history,
-        command=shlex.join(["dfd", *sys.argv[1:]]),
+        command=command_line(),
         unsure_band=(bundle.calibration.unsure_low, bundle.calibration.unsure_high),
     )
     write_report(names[REPORT], context)

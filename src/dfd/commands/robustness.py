@@ -1,14 +1,13 @@
 """What `dfd eval robustness=…` adds: the same images after each change, measured, written down and shown."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from dfd.commands.provenance import command_line, measured_on
 from dfd.config import EvalConfig, EvaluationConfig, RobustnessConfig
 from dfd.data.changes import KINDS, Change, changes_of
 from dfd.data.manifest import Manifest
@@ -118,11 +117,7 @@ def _publish(
     assert config.robustness is not None
     bundle = engine.bundle
     figures = {
-        "data": manifest.name,
-        "fingerprint": manifest.fingerprint,
-        "split": config.split,
-        "bundle": bundle.name,
-        "weights_sha256": bundle.sha256,
+        **measured_on(bundle, manifest, config.split),
         "device": engine.describe(),
         "robustness": config.robustness.name,
         "seed": config.robustness.seed,
@@ -135,7 +130,7 @@ def _publish(
         predictions=table,
         file=manifest.file,
         max_pixels=bundle.max_pixels,
-        command=shlex.join(["dfd", *sys.argv[1:]]),
+        command=command_line(),
     )
     write_robustness_page(out / PAGE, context)
     write_text(out / FIGURES, json.dumps(figures, indent=1) + "\n")

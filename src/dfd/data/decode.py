@@ -5,7 +5,6 @@ everywhere: upright (EXIF), 8 bits, RGB, transparency over white, the first fram
 """
 
 import os
-import stat
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+from dfd.files import CannotOpen, open_regular
 
 MAX_BYTES = 256 * 2**20  # a larger file is not read: 64 million RGBA pixels take no more, uncompressed
 Image.init()
@@ -53,21 +54,15 @@ def read_image(source: Path | bytes, max_pixels: int) -> NDArray[np.uint8]:
 def read_bytes(path: Path) -> bytes:
     """Content of a regular file of at most MAX_BYTES. Raises UnusableImage."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for ever
-            raise UnusableImage("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise UnusableImage(f"{status.st_size:,} bytes, limit {MAX_BYTES:,}")
-        with open(path, "rb") as handle:
+        with open_regular(path) as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if size > MAX_BYTES:
+                raise UnusableImage(f"{size:,} bytes, limit {MAX_BYTES:,}")
             data = handle.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise UnusableImage("a link to nothing" if os.path.islink(path) else "no such file") from None
-    except PermissionError:
-        raise UnusableImage("permission denied") from None
+    except CannotOpen as error:
+        raise UnusableImage(error.reason) from None
     except OSError as error:
         raise UnusableImage(f"cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise UnusableImage("not a possible file name") from None
     if len(data) > MAX_BYTES:
         raise UnusableImage(f"more than {MAX_BYTES:,} bytes")
     return data

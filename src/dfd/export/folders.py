@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dfd.files import told
+from dfd.files import link_or_copy, told
 from dfd.models.bundle import FILE
 
 
@@ -35,14 +35,6 @@ def copy_bundle(source: Path, target: Path) -> None:
     Its own card is copied: the date of that file says which bundle is the newest.
     """
     with building(target) as part:
-        shutil.copytree(source, part, copy_function=_link_or_copy, dirs_exist_ok=True)
+        shutil.copytree(source, part, copy_function=link_or_copy, dirs_exist_ok=True)
         (part / FILE).unlink()
         shutil.copyfile(source / FILE, part / FILE)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """Not across file systems."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

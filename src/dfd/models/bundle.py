@@ -11,7 +11,6 @@ bundle.yaml holds the sha256 of every other file of its folder, and of its membe
 """
 
 import hashlib
-import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from dfd.ensemble import storage
 from dfd.ensemble.combiners import Combiner
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration
-from dfd.files import replacing, sha256_of, write_text
+from dfd.files import link_or_copy, replacing, sha256_of, write_text
 from dfd.models.detector import Detector, build_to_fill
 
 FORMAT = 2
@@ -275,16 +274,8 @@ def _save_members(bundle: EnsembleBundle, folder: Path, sources: list[Path] | No
         if sources is None:
             save(member, place)
         else:
-            shutil.copytree(sources[number], place, copy_function=_link_or_copy)
+            shutil.copytree(sources[number], place, copy_function=link_or_copy)
     return [sha256_of(folder / str(number) / FILE) for number in range(len(bundle.members))]
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """Bundles don't change, so two of them may share a file; not across file systems."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _check_file(path: Path, digest: str) -> None:

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from dfd.cards.card import Card
 from dfd.cards.words import share
-from dfd.report.card_words import COLORS, LEADS, MARKS, bands, size
+from dfd.report.card_words import LEADS, MARKS, bands, size
+from dfd.report.verdicts import COLORS
 from dfd.report.words import printable
 
 SCALE = 50  # characters of the bar

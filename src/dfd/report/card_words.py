@@ -9,7 +9,6 @@ LEADS = {
     "unsure": "The detector can't decide on this picture.",
     "real": "The detector takes this picture for a real photograph.",
 }
-COLORS = {"fake": "red", "unsure": "yellow", "real": "green"}
 MARKS = {"fake": "▲", "unsure": "◆", "real": "●"}  # a verdict is told by its shape as well as by its colour
 UNITS = ("bytes", "KB", "MB")
 

@@ -10,13 +10,12 @@ from rich.table import Table
 from dfd.config import VideoConfig
 from dfd.data.names import to_text
 from dfd.report import video_words
+from dfd.report.verdicts import COLORS, ROWS_ON_SCREEN, colored, counted, rest
 from dfd.report.words import number, printable
 from dfd.video.score import ScoredVideo
 from dfd.video.verdict import CAUTION, rule
 
-ROWS_ON_SCREEN = 40
 BAR = 20  # characters
-COLORS = {"fake": "red", "unsure": "yellow", "real": "green"}
 
 
 def print_video(video: ScoredVideo, config: VideoConfig) -> None:
@@ -24,8 +23,8 @@ def print_video(video: ScoredVideo, config: VideoConfig) -> None:
     console = Console()
     if len(video.frames):
         console.print(_frames(video.frames))
-        if len(video.frames) > ROWS_ON_SCREEN:
-            print(f"… and {len(video.frames) - ROWS_ON_SCREEN} more")
+        if more := rest(len(video.frames)):
+            print(more)
     color = COLORS.get(video.verdict.verdict or "", "red")
     name = escape(printable(to_text(video.path)))
     console.print(
@@ -48,11 +47,9 @@ def print_videos(table: pd.DataFrame, config: VideoConfig) -> None:
     for row in table.head(ROWS_ON_SCREEN).to_dict("records"):
         screen.add_row(escape(printable(row["path"])), *_video_cells(row))
     Console().print(screen)
-    if len(table) > ROWS_ON_SCREEN:
-        print(f"… and {len(table) - ROWS_ON_SCREEN} more")
-    counts = ", ".join(f"{(table['verdict'] == name).sum()} {name}" for name in COLORS)
-    failed = int(table["error"].notna().sum())
-    print(f"\n{len(table)} videos: {counts}" + (f", {failed} without a verdict" if failed else ""))
+    if more := rest(len(table)):
+        print(more)
+    print(f"\n{counted(table, 'videos', 'without a verdict')}")
     print(f"rule         {rule(config.aggregate)}\nnote         {CAUTION}")
 
 
@@ -66,7 +63,7 @@ def _video_cells(row: dict[Any, Any]) -> tuple[str, ...]:
     ]
     remarks = "; ".join(text for text in told if isinstance(text, str))
     share = f"{row['share_fake']:.0%} of {row['frames'] - row['failed']}"
-    return f"[{COLORS[row['verdict']]}]{row['verdict']}[/]", number(row["prob"]), share, escape(printable(remarks))
+    return f"{colored(row['verdict'])}", number(row["prob"]), share, escape(printable(remarks))
 
 
 def _frames(table: pd.DataFrame) -> Table:
@@ -82,4 +79,4 @@ def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
     if isinstance(row["error"], str):
         return "[dim]-[/dim]", "", f"[red]{escape(printable(row['error']))}[/red]"
     color = COLORS[row["verdict"]]
-    return f"[{color}]{row['verdict']}[/]", number(row["prob"]), f"[{color}]{'━' * round(BAR * row['prob'])}[/]"
+    return colored(row["verdict"]), number(row["prob"]), f"[{color}]{'━' * round(BAR * row['prob'])}[/]"

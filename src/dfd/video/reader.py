@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dfd.files import CannotOpen, open_regular
 from dfd.video.budget import Budget
 from dfd.video.errors import UnusableVideo
 from dfd.video.wire import MOST_HEADER, Reading, understand
@@ -63,23 +63,15 @@ def read_video(path: Path, reading: Reading) -> Iterator[Clip]:
         yield clip
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> BinaryIO:
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for ever
-            raise UnusableVideo("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        if not status.st_size:
-            raise UnusableVideo("empty file")
-        file = open(path, "rb")  # noqa: SIM115  # closed below
-    except FileNotFoundError:
-        raise UnusableVideo("a link to nothing" if os.path.islink(path) else "no such file") from None
-    except PermissionError:
-        raise UnusableVideo("permission denied") from None
-    except OSError as error:
-        raise UnusableVideo(f"cannot be read ({error.strerror})") from None
-    with file:
-        yield file
+        file = open_regular(path)
+    except CannotOpen as error:
+        raise UnusableVideo(error.reason) from None
+    if not os.fstat(file.fileno()).st_size:
+        file.close()
+        raise UnusableVideo("empty file")
+    return file
 
 
 @contextmanager
