@@ -1,5 +1,6 @@
 """Rows of a manifest as batches of tensors, in an order that depends on the seed and the step alone."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,8 @@ class Draw:
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
-    """uint8 [H, W, 3] to uint8 [3, H, W]."""
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))  # a copy: PIL's arrays are read-only
+    """uint8 [H, W, 3] to uint8 [3, H, W]; in memory the channels come last, as they do in an image."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # a copy: PIL's arrays are read-only
 
 
 class Images(Dataset[tuple[int, torch.Tensor | str]]):
@@ -95,9 +96,16 @@ class Batch:
 def collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
     """Stack what could be read; keep the reasons for the rest."""
     good = [(row, value) for row, value in items if not isinstance(value, str)]
-    inputs = torch.stack([value for _, value in good]) if good else torch.empty(0)
+    inputs = _stacked([value for _, value in good]) if good else torch.empty(0)
     rows = torch.tensor([row for row, _ in good], dtype=torch.long)
     return Batch(rows, inputs, {row: value for row, value in items if isinstance(value, str)})
+
+
+def _stacked(values: list[torch.Tensor]) -> torch.Tensor:
+    """Images [3, H, W] as a batch [N, 3, H, W], in memory with the channels last; features [F] as [N, F]."""
+    if values[0].ndim == 1:
+        return torch.stack(values)
+    return torch.stack([value.permute(1, 2, 0) for value in values]).permute(0, 3, 1, 2)
 
 
 class TrainingOrder(Sampler[list[Draw]]):
@@ -198,5 +206,7 @@ def loader(
 
 
 def _start_worker(_: int) -> None:
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)  # on the network's own cores it decodes when the network waits, and doesn't break into it
     cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
     machine.give_back_freed()  # a worker starts as a copy of a process that keeps it

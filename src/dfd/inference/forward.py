@@ -88,9 +88,9 @@ def stream_of(
 
 def to_device(batch: Batch, runtime: Runtime) -> torch.Tensor:
     """A batch's inputs on the device, images with the channels last if so configured."""
-    if batch.inputs.ndim == 4 and runtime.channels_last:
-        return batch.inputs.to(runtime.device, non_blocking=True, memory_format=torch.channels_last)
-    return batch.inputs.to(runtime.device, non_blocking=True)
+    last = batch.inputs.ndim == 4 and runtime.channels_last
+    layout = torch.channels_last if last else torch.contiguous_format
+    return batch.inputs.to(runtime.device, non_blocking=True, memory_format=layout)
 
 
 def _compute(
