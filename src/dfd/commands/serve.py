@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -32,7 +33,8 @@ def run(config: ServeConfig, out: Path) -> int:
         folder = find(config.bundle)
         bundle = load(folder)
         runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)
-        engine = open_engine(folder, bundle, config.backend, runtime)
+        with ThreadPoolExecutor(1, initializer=machine.give_way) as aside:  # an engine's threads take after their maker
+            engine = aside.submit(open_engine, folder, bundle, config.backend, runtime).result()
         service = Service(engine, folder, runtime, config)
         address = address_of(bound, config.host)
         print(f"{address}   page and API ({address}/docs); Ctrl-C ends it", file=sys.stderr)

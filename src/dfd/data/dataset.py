@@ -1,6 +1,5 @@
 """Rows of a manifest as batches of tensors, in an order that depends on the seed and the step alone."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +205,6 @@ def loader(
 
 
 def _start_worker(_: int) -> None:
-    if hasattr(os, "nice"):  # not on Windows
-        os.nice(10)  # on the network's own cores it decodes when the network waits, and doesn't break into it
+    machine.give_way()  # it decodes while the network waits, and doesn't break into it
     cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
     machine.give_back_freed()  # a worker starts as a copy of a process that keeps it

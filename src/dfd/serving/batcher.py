@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from dfd import machine
+
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
@@ -82,6 +84,7 @@ class Batcher(Generic[Input, Output]):
             return await item.answer
 
     def _work(self) -> None:
+        machine.give_way()  # an answer to a health check doesn't wait for a batch
         while (first := self._queue.get()) is not None:
             items, go_on = self._gather(first)
             _deliver(items, self._outputs(items))

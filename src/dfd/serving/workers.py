@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 JOBS_PER_PROCESS = 1000  # then a new one takes its place: libraries for many formats leak now and then
 START_SECONDS = 120.0  # imports, on a machine that is busy
-NICE = 5  # the server itself answers first when cores are short
 OUT_OF_MEMORY_SCORE = "500"  # of 1000: where the system ends one process when memory is short, it is a worker
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 NO_MEMORY = "(-4:"  # OpenCV's own MemoryError (StsNoMem)
@@ -198,7 +197,7 @@ def _work(pipe: Connection, handler: Handler) -> None:
         signal.SIGTERM, signal.SIG_IGN
     )  # sent to all of a service at once; the server ends us when it is done
     machine.give_back_freed()
-    os.nice(NICE)
+    machine.give_way()  # the server itself answers first when cores are short
     cv2.setNumThreads(0)
     _be_the_first_to_go()
     while True:
