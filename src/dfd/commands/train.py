@@ -23,9 +23,9 @@ from dfd.models.detector import Detector, preprocessing_of
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
-from dfd.training.detector_task import DetectorTask
 from dfd.training.loop import fit
 from dfd.training.splits import Split, load_split
+from dfd.training.tasks import task_of
 
 
 def run(config: TrainConfig, out: Path) -> int:
@@ -45,7 +45,7 @@ def run(config: TrainConfig, out: Path) -> int:
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )
-    task = DetectorTask(config, detector, train, val, runtime)
+    task = task_of(config, detector, train, val, runtime)
     progress = fit(task, config.trainer, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))

@@ -20,6 +20,7 @@ from dfd.errors import UserError
 from dfd.explain.geometry import resized
 from dfd.explain.network import Subject
 from dfd.gan.discriminator import Trunk
+from dfd.models.tokens import TokenFeatures
 
 LAYERS_AFTER = 3  # layers with weights whose outputs lie in no plane any more; a classifier needs no more
 
@@ -119,7 +120,7 @@ class _Record:
 @contextmanager
 def _recording(backbone: Any, name: str) -> Iterator[_Record]:
     """Record a forward pass within the block; no hook stays behind."""
-    record = _Record(backbone, name)
+    record = _Record(backbone.vit if isinstance(backbone, TokenFeatures) else backbone, name)
     chosen = _chosen(backbone)
     hooks = [module.register_forward_hook(record.keep) for module in chosen]
     if not chosen:
@@ -135,7 +136,10 @@ def _chosen(backbone: Any) -> list[nn.Module]:
     """The layers of a network whose structure is known; none: the last feature map is taken.
 
     Of a vision transformer, what the last block's attention reads: of what it writes, only the class token counts.
+    Where all tokens of some blocks count, what these write.
     """
+    if isinstance(backbone, TokenFeatures):
+        return [backbone.vit.blocks[layer - 1] for layer in backbone.layers]
     if isinstance(backbone, Trunk):
         return [branch.pyramid for branch in backbone.branches.values()]  # type: ignore[misc]
     if hasattr(backbone, "blocks") and hasattr(backbone, "num_prefix_tokens") and hasattr(backbone, "patch_embed"):

@@ -115,7 +115,7 @@ def features_of(
 
 def digest_of(detector: Featured) -> str:
     """Names the backbone by its weights; the head has no part in the features."""
-    digest = hashlib.sha256(type(detector.backbone).__name__.encode())
+    digest = hashlib.sha256(f"{type(detector.backbone).__name__}({detector.backbone.extra_repr()})".encode())
     for key, value in sorted(detector.backbone.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -11,6 +11,7 @@ from dfd.data.pixels import as_pixels
 from dfd.data.transforms import FILTERS, Preprocessing
 from dfd.errors import UserError
 from dfd.gan.discriminator import DiscriminatorShape, Trunk
+from dfd.models.tokens import TokenFeatures
 
 Backbone = Any  # a timm model, or a GAN's discriminator: an nn.Module with attributes that nn.Module does not declare
 
@@ -93,6 +94,8 @@ def build_to_fill(config: ModelConfig, preprocessing: Preprocessing) -> Detector
 def assemble(config: ModelConfig, backbone: Backbone, preprocessing: Preprocessing) -> Detector:
     """Set the backbone to the input size and put the head on it."""
     _set_input_size(config, backbone, preprocessing.size)
+    if config.layers:
+        backbone = TokenFeatures(backbone, _checked_layers(config, backbone))
     return Detector(backbone, preprocessing, config)
 
 
@@ -128,6 +131,15 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
         mean=_triple("model.mean", config.mean or own.mean),
         std=_triple("model.std", config.std or own.std),
     )
+
+
+def _checked_layers(config: ModelConfig, backbone: Backbone) -> list[int]:
+    blocks = len(getattr(backbone, "blocks", ())) if hasattr(backbone, "prune_intermediate_layers") else 0
+    if not hasattr(backbone, "cls_token") or not blocks:
+        raise UserError(f"model.layers={config.layers}: {config.name} is no vision transformer; accepted is []")
+    if sorted(set(config.layers)) != config.layers or config.layers[-1] > blocks:
+        raise UserError(f"model.layers={config.layers}: accepted are rising numbers from 1 to {blocks}")
+    return config.layers
 
 
 def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:

@@ -31,9 +31,9 @@ from dfd.inference.forward import compute_features, compute_logits
 from dfd.models.detector import Detector, rescale_head
 from dfd.runtime import Runtime, seed_from
 from dfd.training import checkpoint
-from dfd.training.detector_task import DetectorTask
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
+from dfd.training.tasks import task_of
 
 WEIGHTS, FEATURES, FOLD = "weights.safetensors", "features.npy", "fold.json"
 
@@ -100,7 +100,7 @@ def train_on(
         load_split(SPLITS[part], rows[parts == part].reset_index(drop=True), config, manifest, detector, runtime)
         for part in (0, 1)
     )
-    task = DetectorTask(replace(config, seed=seed), detector, train, val, runtime)
+    task = task_of(replace(config, seed=seed), detector, train, val, runtime)
     runtime.on_main(lambda: checkpoint.begin(out, resume=True))
     progress = fit(task, config.trainer, runtime, out, seed)
     runtime.wait()  # the main rank may still be writing

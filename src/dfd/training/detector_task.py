@@ -21,7 +21,7 @@ from dfd.inference.forward import logits_of, stream_of, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.optim import optimizer_of, set_learning_rate
-from dfd.training.splits import Split
+from dfd.training.splits import Split, check_data
 
 
 class DetectorTask:
@@ -109,11 +109,7 @@ class DetectorTask:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises UserError if the data are not those that the run began with."""
-        if state["data"] != self._train.fingerprint:
-            raise UserError(
-                f"the data have changed since the run began (fingerprint {state['data']}, now "
-                f"{self._train.fingerprint}); start it again without resume=true"
-            )
+        check_data(state["data"], self._train.fingerprint)
         for name, part in self._stateful().items():
             if name in state:  # a run that goes on in fp16 has a scaler that it did not have before
                 part.load_state_dict(state[name])

@@ -42,6 +42,15 @@ class Split:
             )
 
 
+def check_data(before: str, now: str) -> None:
+    """Raise UserError if a run that is to go on was begun on data of another fingerprint."""
+    if before != now:
+        raise UserError(
+            f"the data have changed since the run began (fingerprint {before}, now {now}); start it again without "
+            "resume=true"
+        )
+
+
 def load_split(
     name: str, rows: pd.DataFrame, config: TrainConfig, manifest: Manifest, detector: Detector, runtime: Runtime
 ) -> Split:

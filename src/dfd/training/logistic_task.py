@@ -1,0 +1,94 @@
+"""The best linear head over a frozen backbone: logistic regression, for several strengths of its penalty."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+
+from dfd.config import TrainConfig
+from dfd.data.dataset import Features
+from dfd.errors import UserError
+from dfd.inference.forward import compute_logits
+from dfd.models.detector import Detector
+from dfd.runtime import Runtime
+from dfd.training.splits import Split, check_data
+
+ITERATIONS = 1000
+
+
+class LogisticTask:
+    """A step is a whole fit with one value of `trainer.c`. See `dfd.training.loop.Task` for the methods' contracts.
+
+    Features are standardised by the training rows and scaled to a mean squared length of 1, so that a value of c means
+    the same for any number of features. The scaling then goes into the head's weights.
+    """
+
+    monitor, lower_is_better = "val_loss", True
+    period = "fit"
+    told: tuple[str, ...] | None = None
+    advice = "lower trainer.c"
+
+    def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
+        if not isinstance(train.data, Features):
+            raise UserError(
+                f"trainer.solver=logistic fits a head on the features of a fixed backbone, and "
+                f"model.freeze={config.model.freeze}; accepted is model.freeze=backbone, or trainer.solver=gradient"
+            )
+        self._config, self._runtime, self._train, self._val = config, runtime, train, val
+        self.detector = runtime.place(detector)
+        self._rows = train.data.features.numpy()
+        self._mean = self._rows.mean(axis=0)
+        self._scale = np.sqrt(self._rows.shape[1]) * (self._rows.std(axis=0) + 1e-6)
+        self._rows = (self._rows - self._mean) / self._scale
+        self.batch_size, self.steps_per_period = len(train.labels), 1
+        self.steps = min(len(config.trainer.c), config.trainer.max_steps or len(config.trainer.c))
+
+    def batches(self, start_step: int) -> Iterator[float]:
+        """The values of c."""
+        yield from self._config.trainer.c[start_step : self.steps]
+
+    def step(self, batch: float, step: int) -> dict[str, torch.Tensor | float]:
+        """One fit."""
+        balance = "balanced" if self._config.trainer.balance == "loss" else None
+        fitted = LogisticRegression(C=batch, max_iter=ITERATIONS, class_weight=balance)
+        fitted.fit(self._rows, self._train.labels)
+        weight = fitted.coef_[0] / self._scale
+        with torch.no_grad():
+            self.detector.linear.weight.copy_(torch.from_numpy(weight)[None])
+            self.detector.linear.bias.fill_(float(fitted.intercept_[0] - weight @ self._mean))
+        return {"loss": float(log_loss(self._train.labels, fitted.predict_proba(self._rows)[:, 1])), "c": batch}
+
+    def validate(self) -> dict[str, float]:
+        """Loss and AUROC on the validation split."""
+        logits, errors = compute_logits(
+            self.detector, self._val.data, self._config.evaluation.batch_size, self._runtime
+        )
+        self._val.fail_on(errors)
+        return {
+            "val_loss": float(log_loss(self._val.labels, expit(logits.astype(np.float64)))),
+            "val_auroc": float(roc_auc_score(self._val.labels, logits)),
+        }
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The head's state."""
+        return self.detector.head.state_dict()
+
+    def trained_weights(self) -> dict[str, torch.Tensor]:
+        """The head's state."""
+        return self.weights()
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Put what `weights` gave into the detector."""
+        self.detector.head.load_state_dict(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The data that the fits so far were made on: each fit begins anew."""
+        return {"data": self._train.fingerprint}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises UserError if the data are not those that the run began with."""
+        check_data(state["data"], self._train.fingerprint)

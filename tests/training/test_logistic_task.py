@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from dfd.config import AugmentConfig, DataConfig, RuntimeConfig, TrainConfig, TrainerConfig
+from dfd.data.dataset import Features
+from dfd.errors import UserError
+from dfd.models.detector import Detector, build
+from dfd.runtime import start
+from dfd.training import checkpoint
+from dfd.training.logistic_task import LogisticTask
+from dfd.training.loop import Progress, fit
+from dfd.training.splits import Split
+from tests.factories import tiny_model, tiny_preprocessing
+
+C = [0.01, 1.0, 100.0]
+
+
+def split(seed: int, width: int, fingerprint: str = "print") -> Split:
+    """Features of very different sizes, one of which tells the label."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(200) % 2
+    rows = rng.normal(size=(200, width)) * np.geomspace(0.01, 100, width) + np.linspace(-50, 50, width)
+    rows[:, -1] += 150 * labels
+    data = Features(torch.from_numpy(rows.astype(np.float32)))
+    return Split(data, labels, np.arange(200), [str(row) for row in range(200)], fingerprint)
+
+
+def task_of(detector: Detector, fingerprint: str = "print", **trainer: object) -> LogisticTask:
+    runtime_config = RuntimeConfig(device="cpu", precision="fp32", workers=0)
+    config = TrainConfig(
+        name="logistic",
+        data=DataConfig(name="made"),
+        model=tiny_model(freeze="backbone"),
+        augment=AugmentConfig(name="none"),
+        trainer=TrainerConfig(solver="logistic", **{"c": C, **trainer}),  # type: ignore[arg-type]
+        runtime=runtime_config,
+    )
+    runtime = start(runtime_config, cpu_bf16=False)
+    train, val = (split(seed, detector.width, fingerprint) for seed in (0, 1))
+    return LogisticTask(config, detector, train, val, runtime)
+
+
+def trained(task: LogisticTask, run: Path) -> Progress:
+    checkpoint.begin(run, resume=False)
+    progress = fit(task, task._config.trainer, task._runtime, run, 0)
+    task.load_weights(checkpoint.load_best(run))
+    return progress
+
+
+def test_the_head_is_the_logistic_regression_with_the_least_validation_loss(tmp_path: Path) -> None:
+    detector = build(tiny_model(), tiny_preprocessing())
+    progress = trained(task_of(detector), tmp_path)
+    losses = [line["val_loss"] for line in progress.history]
+    assert [line["c"] for line in progress.history] == C
+    assert progress.best_period == 1 + int(np.argmin(losses))
+
+    train, val = split(0, detector.width), split(1, detector.width)
+    rows, others = (each.data.features.numpy().astype(np.float64) for each in (train, val))  # type: ignore[union-attr]
+    mean, scale = rows.mean(0), rows.std(0) * np.sqrt(detector.width)
+    best = LogisticRegression(C=C[progress.best_period - 1], max_iter=1000)
+    best.fit((rows - mean) / scale, train.labels)
+    logits = detector.classify(val.data.features).detach().numpy()  # type: ignore[union-attr]
+    assert logits == pytest.approx(best.decision_function((others - mean) / scale), abs=0.02)
+
+
+def test_a_run_that_was_cut_off_goes_on_with_the_next_fit(tmp_path: Path) -> None:
+    whole = trained(task_of(build(tiny_model(), tiny_preprocessing())), tmp_path / "whole")
+    run = tmp_path / "cut"
+    checkpoint.begin(run, resume=False)
+    first = task_of(build(tiny_model(), tiny_preprocessing()), max_steps=1)
+    fit(first, first._config.trainer, first._runtime, run, 0)
+    second = task_of(build(tiny_model(), tiny_preprocessing()))
+    progress = fit(second, second._config.trainer, second._runtime, run, 0)
+    assert [line["val_loss"] for line in progress.history] == [line["val_loss"] for line in whole.history]
+    with pytest.raises(UserError, match="the data have changed since the run began"):
+        other = task_of(build(tiny_model(), tiny_preprocessing()), fingerprint="other")
+        fit(other, other._config.trainer, other._runtime, run, 0)
+
+
+def test_it_needs_features() -> None:
+    task = task_of(build(tiny_model(), tiny_preprocessing()))
+    images = Split(object(), np.arange(2), np.arange(2), ["a", "b"], "print")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="accepted is model.freeze=backbone"):
+        LogisticTask(task._config, task.detector, images, images, task._runtime)
