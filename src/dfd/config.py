@@ -56,7 +56,11 @@ class DataConfig:
         "all", "which of its own images are used: real ones alone, with fakes added", choices=("all", "real")
     )
     min_side: int = setting(0, "leave out images of its own with a side below this many pixels", low=0)
-    add: list[str] = setting([], "fakes to add: gan:RUN for the samples of a run of `dfd gan generate` or `gan train`")
+    add: list[str] = setting(
+        [],
+        "what to add: the name of a prepared data set, or gan:RUN for the samples of a run of `dfd gan generate` or "
+        "`gan train`",
+    )
 
 
 @dataclass

@@ -89,13 +89,14 @@ def test_a_full_disk_is_said_and_leaves_no_half_data_set(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("outputs/x", "accepted is gan:RUN"),
+        ("other", "data/prepared/other holds no prepared data set; run `dfd data prepare data=other` first"),
         ("gan:nowhere", "there are no samples in nowhere"),
     ],
 )
-def test_what_names_no_samples_is_told(workdir: Path, named: str, message: str) -> None:
+def test_what_can_t_be_added_is_told(workdir: Path, named: str, message: str) -> None:
+    two_class_folder(workdir / "raw", each=20)
     with pytest.raises(UserError, match=message):
-        load_samples(named)
+        prepare(DataConfig(name="own", source="raw", add=[named]), workers=0)
 
 
 def test_samples_whose_images_are_gone_are_told(tmp_path: Path) -> None:
@@ -126,6 +127,19 @@ def both(workdir: Path, **settings: object) -> tuple[DataConfig, pd.DataFrame]:
         written(workdir / "run")
     data = DataConfig(name="own", source="raw", add=["gan:run"], **settings)
     return data, prepare(data, workers=0).table
+
+
+def test_another_data_set_joins_with_both_classes_in_the_splits_they_have(workdir: Path) -> None:
+    two_class_folder(workdir / "raw", each=20)
+    two_class_folder(workdir / "elsewhere" / "more", each=20, seed=1)
+    own = prepare(DataConfig(name="own", source="raw"), workers=0)
+    other = prepare(DataConfig(name="other", source="elsewhere/more"), workers=0)
+    both = prepare(DataConfig(name="own", source="raw", add=["other"]), workers=0)
+    assert both.name == "own+other" and both.header["cautions"] == []
+    assert len(both.table) == len(own.table) + len(other.table)
+    splits = pd.concat([own.table, other.table]).set_index("sha256")[["split", "label"]]
+    assert both.table.set_index("sha256")[["split", "label"]].sort_index().equals(splits.sort_index())
+    assert all(both.file(path).is_file() for path in both.table["path"])
 
 
 def test_samples_join_a_data_set_in_the_splits_they_have(workdir: Path) -> None:

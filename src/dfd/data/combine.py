@@ -1,4 +1,4 @@
-"""One manifest of several: a data set's own images, or its real ones alone, with generated ones added."""
+"""One manifest of several: a data set's own images, or its real ones alone, with other sets or generated ones added."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,9 @@ import pandas as pd
 
 from dfd.config import DataConfig
 from dfd.data.duplicates import group_images
-from dfd.data.manifest import COLUMNS, SPLITS, Manifest, counts, fingerprint
+from dfd.data.manifest import COLUMNS, HEADER, SPLITS, Manifest, counts, fingerprint
 from dfd.data.names import to_path, to_text
-from dfd.data.samples import load_samples
+from dfd.data.samples import MARK, load_samples
 from dfd.data.splits import check_labels, earlier_rows
 from dfd.errors import UserError
 
@@ -18,13 +18,13 @@ SAME_BITS = 8  # of 256: the same picture in another file format. What is merely
 
 
 def combine(own: Manifest, data: DataConfig) -> Manifest:
-    """`own` with the samples that `data.add` names, kept beside it as a data set of its own.
+    """`own` with what `data.add` names, kept beside it as a data set of its own.
 
     Every image stays in the split that it has. Of a picture that two parts hold, such as two runs of one seed, one row
-    stays: that of the later split (test after val after train). Raises UserError if there are no samples, or if a split
-    of the result would hold one class only.
+    stays: that of the later split (test after val after train). Raises UserError if something is not there, or if a
+    split of the result would hold one class only.
     """
-    added = [load_samples(named) for named in data.add]
+    added = [_added(named, data) for named in data.add]
     parts = [(own, _chosen(own.table, data)), *((manifest, manifest.table) for manifest in added)]
     root = Path(os.path.commonpath([str(manifest.root) for manifest, _ in parts]))
     moved = [_moved(manifest, rows, root, number) for number, (manifest, rows) in enumerate(parts)]
@@ -37,6 +37,18 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
     if not _is_saved(combined, folder):
         combined.save(folder)
     return combined
+
+
+def _added(named: str, data: DataConfig) -> Manifest:
+    if named.startswith(MARK):
+        return load_samples(named)
+    folder = Path(data.root) / "prepared" / named
+    if not (folder / HEADER).is_file():
+        raise UserError(
+            f"data.add={named}: {folder} holds no prepared data set; run `dfd data prepare data={named}` first, or "
+            f"name generated images as {MARK}RUN"
+        )
+    return Manifest.load(folder)
 
 
 def _chosen(table: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
@@ -88,7 +100,7 @@ def _cautions(own: Manifest, added: list[Manifest], repeated: int) -> list[str]:
     """Where samples differ from the real images in what any detector learns first: size and file format."""
     real = own.table[own.table["label"] == 0]
     told = [f"{repeated:,} images repeat others and are left out"] if repeated else []
-    for manifest in added:
+    for manifest in (each for each in added if each.table["label"].all()):
         for what, name in (("height", "pixels high"), ("format", "files")):
             ours, theirs = (rows[what].mode().iloc[0] for rows in (real, manifest.table))
             if ours != theirs:

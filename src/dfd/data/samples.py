@@ -82,9 +82,7 @@ def write_samples(
 
 
 def load_samples(named: str) -> Manifest:
-    """The manifest that an entry of `data.add` names. Raises UserError if there is none, or its images are gone."""
-    if not named.startswith(MARK):
-        raise UserError(f"data.add={named}: accepted is {MARK}RUN, with a run of `dfd gan generate` or `dfd gan train`")
+    """The manifest that gan:RUN in `data.add` names. Raises UserError if there is none, or its images are gone."""
     run = Path(named.removeprefix(MARK))
     folder = next((place for place in (run, run / "samples") if (place / HEADER).is_file()), None)
     if folder is None:

@@ -123,19 +123,18 @@ def _is_override(command: Command, word: str, config_dir: Path | None) -> bool:
 
 
 def _spelled_out(word: str) -> list[str]:
-    """`data=[NAME,gan:RUN]`, a data set with generated fakes added, as the two settings that it stands for."""
+    """`data=[NAME,NAME,gan:RUN]`, a data set with others and generated fakes added, as the two settings it means."""
     key, _, value = word.partition("=")
     if key != "data" or not (value.startswith("[") and value.endswith("]")):
         return [word]
     parts = [part.replace("'", "").replace('"', "").strip() for part in value[1:-1].split(",")]
-    added = [part for part in parts if part.startswith("gan:")]
-    named = [part for part in parts if part not in added]
-    if len(named) != 1 or not named[0]:
+    first, *added = parts
+    if not all(parts) or first.startswith("gan:"):
         raise UserError(
-            f"{word}: accepted is one data set and any number of GANs, as in data=[real140k,gan:RUN]; "
-            "to run a command on several data sets, data=NAME,NAME with -m"
+            f"{word}: accepted is a data set, and after it more of them and of GANs, as in "
+            "data=[real140k,yonsei,gan:RUN]; to run a command on each of several data sets, data=NAME,NAME with -m"
         )
-    return [f"data={named[0]}", *([f"data.add=[{','.join(map(quoted, added))}]"] if added else [])]
+    return [f"data={first}", *([f"data.add=[{','.join(map(quoted, added))}]"] if added else [])]
 
 
 def _search_path(config_dir: Path | None) -> list[str]:
