@@ -79,6 +79,10 @@ class ModelConfig:
         low=1,
     )
     freeze: str = setting("none", "what stays fixed during training", choices=("none", "backbone"))
+    lora: int = setting(
+        0, "rank of what is added to the matrices of a fixed vision transformer; 0: nothing is added", low=0, high=256
+    )
+    lora_from: int = setting(1, "lora: the first block that is added to, 1 the first", low=1)
     dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
     drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)
     input_size: int | None = setting(
@@ -119,6 +123,9 @@ class AugmentConfig:
     downscale_min: float = setting(0.4, "smallest factor of that resize", low=0.05, high=1)
     blur: float = setting(0.0, "Gaussian blur, sigma 0.3 to 1.5 pixels", low=0, high=1)
     noise: float = setting(0.0, "Gaussian noise, deviation 0.01 to 0.05 of the range", low=0, high=1)
+    splices: float = setting(
+        0.0, "fakes made for training, for each real image: parts of another real face put into it", low=0, high=4
+    )
 
     def is_none(self) -> bool:
         """True if no image is ever changed."""
@@ -132,6 +139,7 @@ class AugmentConfig:
             self.downscale,
             self.blur,
             self.noise,
+            self.splices,
         )
         return not any(chances)
 
@@ -149,6 +157,9 @@ class TrainerConfig:
         [0.3, 1.0, 3.0, 10.0, 30.0],
         "logistic: inverse strengths of the penalty; the one with the least validation loss is taken",
         low=1e-6,
+    )
+    head_c: float = setting(
+        0.0, "gradient: begin with the head that logistic regression with this c gives; 0: with a random one", low=0
     )
     epochs: int = setting(10, "passes over the training split", low=1)
     max_steps: int | None = setting(None, "stop after this many optimiser steps", low=1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dfd.explain.layout import MIDDLE, PARTS, replaced, replaced_parts
+from dfd.data.layout import MIDDLE, PARTS, replaced, replaced_parts
 from dfd.explain.pointing import hit, peak
 
 

@@ -16,10 +16,10 @@ from dfd.commands.eval import data_of
 from dfd.commands.provenance import command_line, measured_on
 from dfd.config import ExplainConfig
 from dfd.data.decode import UnusableImage, read_image
+from dfd.data.layout import replaced_parts
 from dfd.data.manifest import Manifest
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.explain.faithfulness import Answers, Examiner
-from dfd.explain.layout import replaced_parts
 from dfd.explain.randomisation import PARTS, randomised
 from dfd.explain.summary import summarise
 from dfd.files import replacing, write_text

@@ -20,9 +20,11 @@ from dfd.inference.engine import TorchEngine
 from dfd.inference.forward import compute_logits
 from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, preprocessing_of
+from dfd.models.lora import merge
 from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
+from dfd.training.head_start import start_head
 from dfd.training.loop import fit
 from dfd.training.splits import Split, load_split
 from dfd.training.tasks import task_of
@@ -42,6 +44,7 @@ def run(config: TrainConfig, out: Path) -> int:
     if config.cv.folds:
         return train_folds.run(config, manifest, detector, origin, runtime, out)
     manifest.rows("test")  # what the run will be measured on: its lack is told now, and not after hours
+    start_head(config, manifest.rows("train"), manifest, detector, runtime)
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )
@@ -49,6 +52,7 @@ def run(config: TrainConfig, out: Path) -> int:
     progress = fit(task, config.trainer, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
+    merge(detector)
     training = {
         "weights": origin,
         "seconds": round(progress.seconds, 1),

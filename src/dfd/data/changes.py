@@ -78,14 +78,14 @@ def changes_of(config: ChangesConfig) -> list[Change]:
 
 
 def _jpeg(image: Pixels, quality: float, _: np.random.Generator) -> Pixels:
-    return _saved(Image.fromarray(image), "JPEG", quality)
+    return saved(Image.fromarray(image), "JPEG", quality)
 
 
 def _webp(image: Pixels, quality: float, _: np.random.Generator) -> Pixels:
-    return _saved(Image.fromarray(image), "WEBP", quality)
+    return saved(Image.fromarray(image), "WEBP", quality)
 
 
-def _saved(image: Image.Image, format: str, quality: float) -> Pixels:
+def saved(image: Image.Image, format: str, quality: float) -> Pixels:
     """Encoded and decoded again. JPEG with the colours at half the resolution (4:2:0), as nearly everywhere."""
     if max(image.size) > LONGEST[format]:
         raise UnusableImage(f"{max(image.size):,} pixels a side: {format} holds {LONGEST[format]:,}")
@@ -151,7 +151,7 @@ def _screenshot(image: Pixels, scale: float, _: np.random.Generator) -> Pixels:
     """
     scale = min(scale, SCREEN_LONGEST / max(image.shape[:2]))
     shown = _scaled(Image.fromarray(image), scale, Image.Resampling.BILINEAR)
-    return _saved(shown.point(SCREEN_TONES * 3), "JPEG", SCREENSHOT_QUALITY)
+    return saved(shown.point(SCREEN_TONES * 3), "JPEG", SCREENSHOT_QUALITY)
 
 
 def _screen_tones() -> list[int]:
@@ -177,7 +177,7 @@ def _shared(image: Pixels, times: int, longest: int, quality: int) -> Pixels:
     for _ in range(times):
         picture = Image.fromarray(image)
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-        image = _saved(picture, "JPEG", quality)
+        image = saved(picture, "JPEG", quality)
     return image
 
 

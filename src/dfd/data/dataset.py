@@ -54,7 +54,7 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
 
     def __getitem__(self, draw: Draw) -> tuple[int, torch.Tensor | str]:
         try:
-            image = read_image(self.paths[draw.row], self.max_pixels)
+            image = self._pixels(draw)
         except UnusableImage as error:
             return draw.row, str(error)
         if self.change is not None:
@@ -64,6 +64,10 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
             image = self.augmentation(image, draw.seed)
             offset = tuple(np.random.default_rng([draw.seed, 1]).random(2))
         return draw.row, image_tensor(self.preprocessing(image, offset))
+
+    def _pixels(self, draw: Draw) -> np.ndarray:
+        """What the file holds. Raises UnusableImage."""
+        return read_image(self.paths[draw.row], self.max_pixels)
 
 
 class Features(Dataset[tuple[int, torch.Tensor | str]]):

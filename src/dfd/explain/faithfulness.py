@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from dfd.data.dataset import image_tensor
+from dfd.data.layout import MIDDLE, replaced
 from dfd.explain import floors
 from dfd.explain.deletion import Curves, curves_of
-from dfd.explain.layout import MIDDLE, replaced
 from dfd.explain.maps import explain
 from dfd.explain.pointing import hit
 from dfd.explain.randomisation import alikeness

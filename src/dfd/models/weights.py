@@ -16,6 +16,7 @@ from dfd.config import ModelConfig
 from dfd.data.transforms import Preprocessing
 from dfd.errors import UserError
 from dfd.models.detector import Backbone, Detector, assemble, build, create_backbone
+from dfd.models.lora import adapt
 
 PROBE_SECONDS = 5
 
@@ -29,11 +30,15 @@ def build_pretrained(config: ModelConfig, preprocessing: Preprocessing) -> tuple
         path = Path(config.weights)
         return _with_state(config, preprocessing, read_file(path)), f"file {path}"
     if not config.pretrained:
-        return build(config, preprocessing), "random"
+        return _to_train(build(config, preprocessing), config), "random"
     if config.weights_package:
         state = read_package(config, config.weights_package)
         return _with_state(config, preprocessing, state), f"package {config.weights_package}"
     return _with_state(config, preprocessing, download(config)), f"timm {config.backbone}"
+
+
+def _to_train(detector: Detector, config: ModelConfig) -> Detector:
+    return adapt(detector, config) if config.lora else detector
 
 
 def read_file(path: Path) -> dict[str, torch.Tensor]:
@@ -107,7 +112,7 @@ def _with_state(config: ModelConfig, preprocessing: Preprocessing, state: dict[s
     """Load at the backbone's native input size, where the shapes must agree, then change the size."""
     backbone = create_backbone(config)
     load_backbone(backbone, state, f"model={config.name}")
-    return assemble(config, backbone, preprocessing)
+    return _to_train(assemble(config, backbone, preprocessing), config)
 
 
 def load_backbone(backbone: Backbone, state: dict[str, torch.Tensor], what: str) -> None:

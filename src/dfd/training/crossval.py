@@ -29,8 +29,10 @@ from dfd.evaluation.scaling import fit_platt
 from dfd.files import replacing, write_text
 from dfd.inference.forward import compute_features, compute_logits
 from dfd.models.detector import Detector, rescale_head
+from dfd.models.lora import merge
 from dfd.runtime import Runtime, seed_from
 from dfd.training import checkpoint
+from dfd.training.head_start import start_head
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
 from dfd.training.tasks import task_of
@@ -96,6 +98,7 @@ def train_on(
     check_labels(rows["label"].to_numpy(), parts, {SPLITS[part]: part for part in (0, 1)})
     torch.manual_seed(seed)
     detector.reset_head()
+    start_head(config, rows[parts == 0].reset_index(drop=True), manifest, detector, runtime)
     train, val = (
         load_split(SPLITS[part], rows[parts == part].reset_index(drop=True), config, manifest, detector, runtime)
         for part in (0, 1)
@@ -105,6 +108,7 @@ def train_on(
     progress = fit(task, config.trainer, runtime, out, seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
+    merge(detector)
     logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
     val.fail_on(errors)
     scale = fit_platt(logits.astype(np.float64), val.labels)

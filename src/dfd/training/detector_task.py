@@ -37,7 +37,8 @@ class DetectorTask:
         self._train, self._val = train, val
         self._val_stream = stream_of(val.data, config.evaluation.batch_size, runtime, keep=True)
         self.detector = runtime.place(detector)
-        detector.backbone.requires_grad_(config.model.freeze != "backbone")
+        if not config.model.lora:  # which has its own fixed and trained parts
+            detector.backbone.requires_grad_(config.model.freeze != "backbone")
         network: nn.Module = _Network(detector)
         if self._trainer.compile:
             network.compile()

@@ -10,6 +10,7 @@ import torch
 from dfd.config import TrainConfig
 from dfd.data.dataset import Features, Images
 from dfd.data.manifest import Manifest
+from dfd.data.spliced import Spliced
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
 from dfd.inference.cache import features_of
@@ -72,6 +73,8 @@ def load_split(
         Augmentation(config.augment) if augmented else None,
     )
     split = Split(images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
+    if augmented and config.augment.splices > 0:
+        split = _with_splices(split, config.augment.splices)
     if config.model.freeze == "none" or not config.augment.is_none():
         return split
     cached = features_of(
@@ -86,3 +89,17 @@ def load_split(
     features, errors = cached.of(rows["sha256"])
     split.fail_on(errors)
     return replace(split, data=Features(torch.from_numpy(features)))
+
+
+def _with_splices(split: Split, share: float) -> Split:
+    """`split` with `share` spliced fakes for each of its real images. Raises UserError if it can't have any."""
+    assert isinstance(split.data, Images)
+    made = round(share * int((split.labels == 0).sum()))
+    data = Spliced(split.data, split.labels, made)
+    return replace(
+        split,
+        data=data,
+        labels=np.concatenate([split.labels, np.ones(made, split.labels.dtype)]),
+        groups=np.concatenate([split.groups, np.full(made, "splice", object)]),
+        paths=[*split.paths, *["a spliced image"] * made],
+    )

@@ -1,0 +1,85 @@
+"""Low-rank adaptation: a fixed network learns by small additions to its matrices (Hu et al. 2021, 'LoRA').
+
+A large pretrained network whose every weight is trained on some thousand images forgets what makes it general.
+Additions of rank r can't change much, and are put into the matrices afterwards: what is kept is a network like any
+other.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from dfd.config import ModelConfig
+from dfd.errors import UserError
+from dfd.models.detector import Backbone, Detector
+from dfd.models.tokens import TokenFeatures
+
+STRENGTH = 2.0  # factor on the addition: alpha / r in the paper, with alpha = 2 r
+
+
+class LowRank(nn.Module):
+    """A fixed linear layer with an addition of rank `rank`, which is zero at first."""
+
+    def __init__(self, base: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(rank, base.in_features) / math.sqrt(base.in_features))
+        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """[..., in_features] to [..., out_features]."""
+        return self.base(inputs) + (inputs @ self.down.T @ self.up.T) * STRENGTH
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """The linear layer with the addition in its weight."""
+        self.base.weight += (self.up @ self.down * STRENGTH).to(self.base.weight.dtype)
+        return self.base.requires_grad_(True)
+
+
+def adapt(detector: Detector, config: ModelConfig) -> Detector:
+    """Fix the backbone but for additions to the matrices of its blocks from number `config.lora_from` on.
+
+    Raises UserError for a backbone without blocks of linear layers.
+    """
+    blocks = _blocks(detector.backbone)
+    if config.freeze == "backbone":
+        raise UserError(f"model.lora={config.lora} changes the backbone, which model.freeze=backbone fixes; choose one")
+    if config.lora_from > len(blocks):
+        raise UserError(f"model.lora_from={config.lora_from}: {config.name} has {len(blocks)} blocks to be adapted")
+    detector.backbone.requires_grad_(False)
+    for block in blocks[config.lora_from - 1 :]:
+        for parent, name, layer in _linear_layers(block):
+            setattr(parent, name, LowRank(layer, config.lora))
+    return detector
+
+
+def merge(detector: Detector) -> Detector:
+    """Put the additions into the matrices; a detector without any is left as it is."""
+    found = [
+        (parent, name, child)
+        for parent in detector.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, LowRank)
+    ]
+    for parent, name, child in found:
+        setattr(parent, name, child.merged())
+    if found:
+        detector.backbone.requires_grad_(True)
+    return detector
+
+
+def _blocks(backbone: Backbone) -> list[nn.Module]:
+    vit = backbone.vit if isinstance(backbone, TokenFeatures) else backbone
+    blocks = list(vit.blocks) if hasattr(vit, "blocks") and hasattr(vit, "cls_token") else []
+    return [block for block in blocks if _linear_layers(block)]
+
+
+def _linear_layers(block: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
+    return [
+        (parent, name, child)
+        for parent in block.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Linear)
+    ]
