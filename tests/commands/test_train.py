@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ from safetensors.torch import load_file
 
 from dfd.cli import main
 from dfd.data.manifest import Manifest
+from dfd.models.bundle import load
 from tests.commands.conftest import Trained, newest_run, spoiled, tiny_arguments
 from tests.factories import two_class_folder
 
@@ -68,6 +70,33 @@ def test_a_frozen_backbone_without_augmentation_trains_on_features(
     assert main(tiny_arguments(trained.images, "model.freeze=backbone", "augment=none", "trainer.epochs=4")) == 0
     history = pd.read_csv(newest_run(tmp_path) / "train.csv")
     assert len(history) == 4 and history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+
+VIT = ["model.backbone=test_vit.r160_in1k", "model.input_size=64", "model.layers=[2,4]"]
+
+
+def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = [*VIT, "model.freeze=backbone", "augment=none", "trainer=logistic", "trainer.c=[0.1,10]"]
+    assert main(tiny_arguments(trained.images, *settings)) == 0
+    run = newest_run(tmp_path)
+    assert pd.read_csv(run / "train.csv")["c"].tolist() == [0.1, 10]
+    assert json.loads((run / "metrics.json").read_text())["overall"]["auroc"]["value"] > 0.9
+
+
+@pytest.mark.parametrize("folds", [[], ["cv.folds=2", "cv.final=refit"], ["cv.folds=2"]])
+def test_an_adapted_transformer_that_also_saw_splices_is_a_bundle_like_any_other(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = [*VIT, "model.lora=2", "model.lora_from=3", "augment=shared", "trainer=lora", *folds]
+    assert main([*tiny_arguments(trained.images, *settings), "trainer.epochs=1", "trainer.batch_size=8"]) == 0
+    bundle = load(newest_run(tmp_path) / "bundle")
+    for detector in bundle.detectors:
+        assert not [name for name in detector.state_dict() if ".base." in name or ".down" in name]
+    assert main(["explain", str(trained.images / "fake" / "000.png"), f"bundle={newest_run(tmp_path)}"]) == 0
 
 
 def test_an_image_that_vanished_ends_the_run_with_its_name(

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfd.errors import UserError
+from dfd.models.detector import Detector, build
+from dfd.models.lora import LowRank, adapt, merge
+from tests.factories import tiny_model, tiny_preprocessing
+
+VIT = "test_vit.r160_in1k"
+
+
+def adapted(**settings: object) -> Detector:
+    torch.manual_seed(0)
+    config = tiny_model(**{"backbone": VIT, "layers": [2, 4], "lora": 2, "lora_from": 3, **settings})
+    return adapt(build(config, tiny_preprocessing(size=160)).eval(), config)
+
+
+def images() -> torch.Tensor:
+    return torch.randint(0, 256, (2, 3, 160, 160), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def trained() -> Detector:
+    detector = adapted()
+    optimizer = torch.optim.SGD([each for each in detector.backbone.parameters() if each.requires_grad], lr=1.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        detector(images()).sum().backward()
+        optimizer.step()
+    return detector
+
+
+def test_additions_begin_at_nothing() -> None:
+    torch.manual_seed(0)
+    plain = build(tiny_model(backbone=VIT, layers=[2, 4]), tiny_preprocessing(size=160)).eval()
+    assert torch.equal(adapted()(images()), plain(images()))
+
+
+def test_only_additions_of_the_chosen_blocks_are_trained() -> None:
+    detector = adapted()
+    learning = {name for name, each in detector.backbone.named_parameters() if each.requires_grad}
+    assert learning and all(name.endswith((".down", ".up")) for name in learning)
+    assert {name.split(".")[2] for name in learning} == {"2", "3"}  # blocks 3 and 4 of vit.blocks
+
+
+def test_merged_the_network_is_an_ordinary_one_and_says_the_same() -> None:
+    detector = trained()
+    before = detector(images())
+    assert not torch.allclose(before, adapted()(images()), atol=1e-3)  # it has learnt
+    merged = merge(detector)
+    assert not any(isinstance(module, LowRank) for module in merged.modules())
+    assert torch.allclose(merged(images()), before, atol=1e-4)
+    fresh = build(tiny_model(backbone=VIT, layers=[2, 4]), tiny_preprocessing(size=160)).eval()
+    fresh.load_state_dict(merged.state_dict())
+    assert torch.equal(fresh(images()), merged(images()))
+
+
+def test_a_network_without_additions_is_left_alone(tmp_path: Path) -> None:
+    detector = build(tiny_model(), tiny_preprocessing())
+    detector.backbone.requires_grad_(False)
+    assert merge(detector) is detector
+    assert not any(each.requires_grad for each in detector.backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lora_from": 5}, "model.lora_from=5: tiny has 4 blocks"),
+        ({"freeze": "backbone"}, "model.lora=2 changes the backbone, which model.freeze=backbone fixes"),
+        ({"backbone": "test_resnet.r160_in1k", "layers": []}, "model.lora_from=3: tiny has 0 blocks"),
+    ],
+)
+def test_what_can_t_be_adapted_is_told(settings: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        adapted(**settings)
