@@ -11,7 +11,7 @@ from dfd.config import AugmentConfig, TrainConfig
 from dfd.data.dataset import Images
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
-from dfd.models.detector import build
+from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.detector_task import DetectorTask
@@ -46,7 +46,7 @@ def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
 def task_of(config: TrainConfig, folder: Path) -> tuple[DetectorTask, Runtime]:
     runtime = start(config.runtime, cpu_bf16=False)
     torch.manual_seed(config.seed)
-    detector = build(config.model, tiny_preprocessing())
+    detector, _ = build_pretrained(config.model, tiny_preprocessing())
     return DetectorTask(config, detector, split_of(folder, Augmentation(AUGMENT)), split_of(folder), runtime), runtime
 
 
@@ -83,6 +83,24 @@ def test_killed_and_resumed_equals_uninterrupted(folder: Path, tmp_path: Path, s
     assert same(resumed, whole)
     best = [checkpoint.load_best(tmp_path / name) for name in ("whole", "parts")]
     assert all(torch.equal(best[0][key], best[1][key]) for key in best[0])
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_low_rank_additions_are_all_that_a_checkpoint_holds_of_a_backbone(
+    folder: Path, tmp_path: Path, ema: float
+) -> None:
+    config = tiny_train(epochs=2, ema=ema)
+    config.model.backbone, config.model.lora = "test_vit.r160_in1k", 2
+    whole = train(config, folder, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(config, folder, tmp_path / "parts", 7)
+    assert same(train(config, folder, tmp_path / "parts"), whole)
+    best = checkpoint.load_best(tmp_path / "parts")
+    assert {name.rpartition(".")[2] for name in best if "backbone" in name} == {"down", "up"}
+    config.trainer.ema = 0.0  # else the average is measured, and not what was loaded
+    task, _ = task_of(config, folder)
+    task.load_weights(best)
+    assert task.validate()["val_auroc"] == whole.best_score
 
 
 def test_another_seed_gives_another_run(folder: Path, tmp_path: Path) -> None:

@@ -94,30 +94,31 @@ class DetectorTask:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The trained part of the detector's state, or of its moving average's."""
-        return self._trained_part(self._measured).state_dict()
+        return self._learnt(self._measured)
 
     def trained_weights(self) -> dict[str, torch.Tensor]:
         """The trained part of the detector's state as it is now."""
-        return self._trained_part(self.detector).state_dict()
+        return self._learnt(self.detector)
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Put what `weights` gave into the detector."""
-        self._trained_part(self.detector).load_state_dict(weights)
+        self._trained_part(self.detector).load_state_dict(weights, strict=not self._config.model.lora)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, and the data that the steps so far were taken on."""
-        return {"data": self._train.fingerprint, **{name: part.state_dict() for name, part in self._stateful().items()}}
+        parts = {name: part.state_dict() for name, part in self._stateful().items()}
+        return {"data": self._train.fingerprint, "detector": self.trained_weights(), **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises UserError if the data are not those that the run began with."""
         check_data(state["data"], self._train.fingerprint)
+        self.load_weights(state["detector"])
         for name, part in self._stateful().items():
             if name in state:  # a run that goes on in fp16 has a scaler that it did not have before
                 part.load_state_dict(state[name])
 
     def _stateful(self) -> dict[str, Any]:
         parts = {
-            "detector": self._trained_part(self.detector),
             "optimizer": self._optimizer,
             "average": self._average,
             "scaler": self._runtime.accelerator.scaler,
@@ -127,6 +128,14 @@ class DetectorTask:
     def _trained_part(self, detector: Detector) -> nn.Module:
         """A frozen backbone is as its pretrained weights are: it need not be saved at each checkpoint."""
         return detector.head if self._config.model.freeze == "backbone" else detector
+
+    def _learnt(self, detector: Detector) -> dict[str, torch.Tensor]:
+        """The state of the trained part; beside low-rank additions, the fixed matrices need not be saved."""
+        state = self._trained_part(detector).state_dict()
+        if not self._config.model.lora:
+            return state
+        fixed = {name for name, parameter in detector.named_parameters() if not parameter.requires_grad}
+        return {name: value for name, value in state.items() if name not in fixed}
 
     def _averaged(self) -> Detector:
         """The detector with the moving average in place of its trained part."""
