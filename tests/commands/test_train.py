@@ -84,6 +84,30 @@ def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
     run = newest_run(tmp_path)
     assert pd.read_csv(run / "train.csv")["c"].tolist() == [0.1, 10]
     assert json.loads((run / "metrics.json").read_text())["overall"]["auroc"]["value"] > 0.9
+    bundle = load(run / "bundle")
+    assert bundle.metrics["auroc"] > 0.9 and bundle.training["c"] in (0.1, 10)
+    assert "logistic regression, c = " in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "model.freeze=none; accepted is model.freeze=backbone"),
+        (["model.freeze=backbone"], "augment=light; accepted is augment=none"),
+        (["model.freeze=backbone", "augment=none", "trainer.c=[]"], "trainer.c=[] names no strength"),
+    ],
+)
+def test_settings_that_logistic_regression_has_no_use_for_are_told(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "trainer=logistic", *settings)) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folds", [[], ["cv.folds=2", "cv.final=refit"], ["cv.folds=2"]])

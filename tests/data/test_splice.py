@@ -25,7 +25,7 @@ def smooth(height: int, width: int, seed: int) -> np.ndarray:
 def spliced_pair(height: int, width: int, donor: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
     image, other = smooth(height, width, seed), smooth(*donor, seed + 1)
     rng = np.random.default_rng(seed)
-    fit = best_fit(0, np.stack([thumbnail(image), thumbnail(other)]), rng)
+    fit = best_fit(thumbnail(image), thumbnail(other)[None], np.array([0]), rng)
     return image, splice(image, other, fit, rng)
 
 
@@ -52,7 +52,7 @@ def test_the_donor_is_the_picture_that_fits_and_is_moved_into_place() -> None:
     rng = np.random.default_rng(0)
     faces = [cv2.GaussianBlur(rng.normal(128, 60, (SIDE, SIDE)).astype(np.float32), (0, 0), 2) for _ in range(6)]
     faces[4] = np.roll(faces[0], (2, -3), (0, 1))  # the same face, 2 lower and 3 further left
-    fit = best_fit(0, np.stack(faces), np.random.default_rng(1))
+    fit = best_fit(faces[0], np.stack(faces), np.arange(1, 6), np.random.default_rng(1))
     assert (fit.donor, fit.right * SIDE, fit.down * SIDE) == (4, pytest.approx(3), pytest.approx(-2))
 
 
@@ -64,7 +64,7 @@ def images_of(root: Path, each: int = 6) -> tuple[Images, np.ndarray]:
 
 def test_made_rows_come_after_the_files_and_are_a_function_of_their_seed(tmp_path: Path) -> None:
     images, labels = images_of(tmp_path / "x")
-    data = Spliced(images, labels, made=8)
+    data = Spliced(images, labels, np.arange(12), made=8)
     assert len(data) == 20
     first, again, other = (data[Draw(15, seed)][1] for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
@@ -74,7 +74,22 @@ def test_made_rows_come_after_the_files_and_are_a_function_of_their_seed(tmp_pat
     assert len({value.numpy().tobytes() for value in reals}) > 1  # now and then saved again, as splices are
 
 
-def test_splices_need_two_faces(tmp_path: Path) -> None:
-    images, labels = images_of(tmp_path / "x", each=1)
-    with pytest.raises(UserError, match="augment.splices needs two real images"):
-        Spliced(images, labels, made=1)
+def test_a_face_gets_no_parts_of_an_image_of_its_own_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = images_of(tmp_path / "x")
+    real = np.flatnonzero(labels == 0)
+    groups = np.arange(12)
+    groups[real[:5]] = 99  # five frames of one video, say, and one other image
+    data, read = Spliced(images, labels, groups, made=6), []
+    own = Spliced._read
+    monkeypatch.setattr(Spliced, "_read", lambda self, row: read.append(row) or own(self, row))
+    for row in range(12, 18):
+        data[Draw(row, seed=row)]
+    pairs = list(zip(read[::2], read[1::2], strict=True))
+    assert [first for first, _ in pairs] == real.tolist()  # every real image in its turn
+    assert all(groups[first] != groups[second] for first, second in pairs)
+
+
+def test_splices_need_faces_of_two_groups(tmp_path: Path) -> None:
+    images, labels = images_of(tmp_path / "x", each=3)
+    with pytest.raises(UserError, match="augment.splices needs real images of two groups"):
+        Spliced(images, labels, np.zeros(6, int), made=1)

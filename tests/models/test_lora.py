@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from timm.optim import param_groups_layer_decay
 
 from dfd.errors import UserError
+from dfd.inference.cache import digest_of
 from dfd.models.detector import Detector, build
 from dfd.models.lora import LowRank, adapt, merge
 from tests.factories import tiny_model, tiny_preprocessing
@@ -56,6 +58,20 @@ def test_merged_the_network_is_an_ordinary_one_and_says_the_same() -> None:
     assert torch.equal(fresh(images()), merged(images()))
 
 
+def test_features_of_additions_that_are_still_nothing_are_those_of_the_plain_network() -> None:
+    plain = build(tiny_model(backbone=VIT, layers=[2, 4]), tiny_preprocessing(size=160))
+    fresh = adapted()
+    plain.load_state_dict(merge(adapted()).state_dict())
+    assert digest_of(fresh) == digest_of(plain)
+    assert digest_of(trained()) != digest_of(plain)
+
+
+def test_the_learning_rate_decays_by_block() -> None:
+    detector = build(tiny_model(backbone=VIT, layers=[2, 4]), tiny_preprocessing(size=160))
+    groups = param_groups_layer_decay(detector.backbone, layer_decay=0.5)
+    assert len({group["lr_scale"] for group in groups}) == 5  # four blocks, and what comes before them
+
+
 def test_a_network_without_additions_is_left_alone(tmp_path: Path) -> None:
     detector = build(tiny_model(), tiny_preprocessing())
     detector.backbone.requires_grad_(False)
@@ -68,7 +84,8 @@ def test_a_network_without_additions_is_left_alone(tmp_path: Path) -> None:
     [
         ({"lora_from": 5}, "model.lora_from=5: tiny has 4 blocks"),
         ({"freeze": "backbone"}, "model.lora=2 changes the backbone, which model.freeze=backbone fixes"),
-        ({"backbone": "test_resnet.r160_in1k", "layers": []}, "model.lora_from=3: tiny has 0 blocks"),
+        ({"backbone": "test_resnet.r160_in1k", "layers": []}, "model.lora=2: tiny is no plain vision transformer"),
+        ({"backbone": "beit_base_patch16_224", "layers": []}, "model.lora=2: tiny is no plain vision transformer"),
     ],
 )
 def test_what_can_t_be_adapted_is_told(settings: dict, message: str) -> None:

@@ -52,7 +52,8 @@ def test_weights_go_into_an_empty_network() -> None:
         (VIT, [2, 1], "accepted are rising numbers from 1 to 6"),
         (VIT, [2, 2], "accepted are rising numbers"),
         (VIT, [7], "accepted are rising numbers from 1 to 6"),
-        ("test_resnet.r160_in1k", [1], "is no vision transformer"),
+        ("test_resnet.r160_in1k", [1], "is no plain vision transformer with class token"),
+        ("vit_base_patch16_siglip_224", [1], "is no plain vision transformer with class token"),
     ],
 )
 def test_other_layers_are_refused(backbone: str, layers: list[int], message: str) -> None:

@@ -79,10 +79,3 @@ def test_a_run_that_was_cut_off_goes_on_with_the_next_fit(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="the data have changed since the run began"):
         other = task_of(build(tiny_model(), tiny_preprocessing()), fingerprint="other")
         fit(other, other._config.trainer, other._runtime, run, 0)
-
-
-def test_it_needs_features() -> None:
-    task = task_of(build(tiny_model(), tiny_preprocessing()))
-    images = Split(object(), np.arange(2), np.arange(2), ["a", "b"], "print")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="accepted is model.freeze=backbone"):
-        LogisticTask(task._config, task.detector, images, images, task._runtime)

@@ -188,6 +188,8 @@ def _images(bundle: Bundle) -> str:
 
 def _effort(training: dict[str, Any]) -> dict[str, str]:
     told = {"Time": f"{training['seconds']:.0f} s on {training['device']}"}
+    if "c" in training:
+        told["Head"] = f"logistic regression, c = {training['c']:g}, the best of {training['fits']}"
     if "best_epoch" in training:
         told["Epochs"] = f"{training['epochs']} ({training['steps']} steps); kept: {training['best_epoch']}"
     return told

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from dfd.commands import train_folds
 from dfd.commands.data import prepared
@@ -25,15 +26,16 @@ from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.head_start import start_head
-from dfd.training.loop import fit
+from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
-from dfd.training.tasks import task_of
+from dfd.training.tasks import check_solver, task_of
 
 
 def run(config: TrainConfig, out: Path) -> int:
     """Train, calibrate on validation, evaluate on test; or all of that with folds. `out` is the run's folder."""
     runtime = start(config.runtime, cpu_bf16=config.model.cpu_bf16)
     out = runtime.broadcast(out)
+    check_solver(config)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
@@ -56,14 +58,12 @@ def run(config: TrainConfig, out: Path) -> int:
     training = {
         "weights": origin,
         "seconds": round(progress.seconds, 1),
-        "steps": progress.step,
-        "epochs": progress.period,
-        "best_epoch": progress.best_period,
+        **_effort(progress),
         "device": runtime.describe(),
     }
     logits = _logits(config, detector, val, runtime)
     if runtime.is_main:
-        made = _bundle(config, manifest, detector, logits, val, training, progress.best_score)
+        made = _bundle(config, manifest, detector, logits, val, training)
         save(made, out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
@@ -92,6 +92,14 @@ def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Run
     print(f"run          {out}", flush=True)
 
 
+def _effort(progress: Progress) -> dict[str, Any]:
+    """What was gone through, and what of it was kept."""
+    kept = progress.history[progress.best_period - 1]
+    if "c" in kept:
+        return {"fits": progress.period, "c": kept["c"]}
+    return {"steps": progress.step, "epochs": progress.period, "best_epoch": progress.best_period}
+
+
 def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtime) -> np.ndarray:
     logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
     val.fail_on(errors)
@@ -105,7 +113,6 @@ def _bundle(
     logits: np.ndarray,
     val: Split,
     training: dict[str, Any],
-    auroc: float,
 ) -> DetectorBundle:
     """Everything chosen here is chosen on validation."""
     rows = {split: manifest.rows(split) for split in ("train", "val")}
@@ -118,7 +125,7 @@ def _bundle(
         max_pixels=config.data.max_pixels,
         data={"name": manifest.name, "fingerprint": manifest.fingerprint, **counts},
         training=training,
-        metrics={"split": "val", "n": len(val.labels), "auroc": auroc},
+        metrics={"split": "val", "n": len(val.labels), "auroc": float(roc_auc_score(val.labels, logits))},
         config=yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True),
         seen=seen_in(pd.concat(rows.values())),
         versions=versions(),

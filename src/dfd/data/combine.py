@@ -14,7 +14,7 @@ from dfd.data.samples import MARK, load_samples
 from dfd.data.splits import check_labels, earlier_rows
 from dfd.errors import UserError
 
-SAME_BITS = 8  # of 256: the same picture in another file format. What is merely alike was grouped within its part
+SAME_BITS = 8  # of 256: the same generated picture in another file format. What is merely alike was grouped in its part
 
 
 def combine(own: Manifest, data: DataConfig) -> Manifest:
@@ -28,7 +28,9 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
     parts = [(own, _chosen(own.table, data)), *((manifest, manifest.table) for manifest in added)]
     root = Path(os.path.commonpath([str(manifest.root) for manifest, _ in parts]))
     moved = [_moved(manifest, rows, root, number) for number, (manifest, rows) in enumerate(parts)]
-    table, repeated = _without_repetitions(pd.concat(moved, ignore_index=True))
+    generated = all(named.startswith(MARK) for named in data.add)
+    bits = SAME_BITS if generated else data.near_duplicate_bits
+    table, repeated = _without_repetitions(pd.concat(moved, ignore_index=True), bits)
     _check(table, data)
     table = table.sort_values("path", ignore_index=True)
     header = _header(own, added, table, data, root) | {"cautions": _cautions(own, added, repeated)}
@@ -63,10 +65,13 @@ def _moved(manifest: Manifest, rows: pd.DataFrame, root: Path, number: int) -> p
     return rows[list(COLUMNS)].assign(path=paths, group=[f"{number}:{group}" for group in rows["group"]])
 
 
-def _without_repetitions(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Groups over all parts together, and no file and no group in two splits; and the number of rows left out."""
-    table["group"], _ = group_images(table, SAME_BITS)
-    kept = table[~earlier_rows(table)].drop_duplicates(["sha256", "label"])
+def _without_repetitions(table: pd.DataFrame, bits: int) -> tuple[pd.DataFrame, int]:
+    """Groups over all parts together, no file and no group in two splits, no file that is real here and fake there; and
+    the number of rows left out.
+    """
+    table["group"], _ = group_images(table, bits)
+    contested = table.groupby("sha256")["label"].transform("nunique") > 1
+    kept = table[~earlier_rows(table) & ~contested].drop_duplicates("sha256")
     return kept.reset_index(drop=True), len(table) - len(kept)
 
 
@@ -99,7 +104,7 @@ def _header(own: Manifest, added: list[Manifest], table: pd.DataFrame, data: Dat
 def _cautions(own: Manifest, added: list[Manifest], repeated: int) -> list[str]:
     """Where samples differ from the real images in what any detector learns first: size and file format."""
     real = own.table[own.table["label"] == 0]
-    told = [f"{repeated:,} images repeat others and are left out"] if repeated else []
+    told = [f"{repeated:,} images left out: they repeat others, or are real here and fake there"] if repeated else []
     for manifest in (each for each in added if each.table["label"].all()):
         for what, name in (("height", "pixels high"), ("format", "files")):
             ours, theirs = (rows[what].mode().iloc[0] for rows in (real, manifest.table))

@@ -42,11 +42,13 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def best_fit(own: int, thumbnails: np.ndarray, rng: np.random.Generator) -> Fit:
-    """Of some faces drawn from `thumbnails` [n, SIDE, SIDE], n >= 2, the one that fits to face `own`, and is not it."""
-    drawn = rng.choice(len(thumbnails), min(CANDIDATES + 1, len(thumbnails)), replace=False)
-    middle, found = thumbnails[own][MIDDLE], []
-    for donor in drawn[drawn != own][:CANDIDATES]:
+def best_fit(own: np.ndarray, thumbnails: np.ndarray, allowed: np.ndarray, rng: np.random.Generator) -> Fit:
+    """Of some faces drawn from those `allowed` of `thumbnails` [n, SIDE, SIDE], the one that fits the face `own`.
+
+    `allowed` are numbers from 0 to n - 1, at least one; `own` is a thumbnail, too.
+    """
+    middle, found = own[MIDDLE], []
+    for donor in rng.choice(allowed, min(CANDIDATES, len(allowed)), replace=False):
         wide = cv2.copyMakeBorder(thumbnails[donor], SLACK, SLACK, SLACK, SLACK, cv2.BORDER_REFLECT)
         place = wide[MIDDLE[0].start : MIDDLE[0].stop + 2 * SLACK, MIDDLE[1].start : MIDDLE[1].stop + 2 * SLACK]
         _, likeness, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(place, middle, cv2.TM_CCOEFF_NORMED))

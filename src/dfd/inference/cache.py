@@ -27,6 +27,7 @@ from dfd.data.transforms import Preprocessing
 from dfd.files import allocate, make_room, replacing, told, write_text
 from dfd.inference.forward import Network, compute, in_precision
 from dfd.models.detector import Backbone
+from dfd.models.lora import without_idle
 from dfd.runtime import Runtime
 
 try:
@@ -116,7 +117,7 @@ def features_of(
 def digest_of(detector: Featured) -> str:
     """Names the backbone by its weights; the head has no part in the features."""
     digest = hashlib.sha256(f"{type(detector.backbone).__name__}({detector.backbone.extra_repr()})".encode())
-    for key, value in sorted(detector.backbone.state_dict().items()):
+    for key, value in sorted(without_idle(detector.backbone.state_dict()).items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from dfd.config import ModelConfig
@@ -134,9 +135,11 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
 
 
 def _checked_layers(config: ModelConfig, backbone: Backbone) -> list[int]:
-    blocks = len(getattr(backbone, "blocks", ())) if hasattr(backbone, "prune_intermediate_layers") else 0
-    if not hasattr(backbone, "cls_token") or not blocks:
-        raise UserError(f"model.layers={config.layers}: {config.name} is no vision transformer; accepted is []")
+    if not isinstance(backbone, VisionTransformer) or backbone.cls_token is None:
+        raise UserError(
+            f"model.layers={config.layers}: {config.name} is no plain vision transformer with class token; accepted: []"
+        )
+    blocks = len(backbone.blocks)
     if sorted(set(config.layers)) != config.layers or config.layers[-1] > blocks:
         raise UserError(f"model.layers={config.layers}: accepted are rising numbers from 1 to {blocks}")
     return config.layers

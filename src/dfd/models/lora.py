@@ -8,11 +8,12 @@ other.
 import math
 
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from dfd.config import ModelConfig
 from dfd.errors import UserError
-from dfd.models.detector import Backbone, Detector
+from dfd.models.detector import Detector
 from dfd.models.tokens import TokenFeatures
 
 STRENGTH = 2.0  # factor on the addition: alpha / r in the paper, with alpha = 2 r
@@ -41,9 +42,12 @@ class LowRank(nn.Module):
 def adapt(detector: Detector, config: ModelConfig) -> Detector:
     """Fix the backbone but for additions to the matrices of its blocks from number `config.lora_from` on.
 
-    Raises UserError for a backbone without blocks of linear layers.
+    Raises UserError for a backbone that is no vision transformer of the plain kind.
     """
-    blocks = _blocks(detector.backbone)
+    vit = detector.backbone.vit if isinstance(detector.backbone, TokenFeatures) else detector.backbone
+    if not isinstance(vit, VisionTransformer):
+        raise UserError(f"model.lora={config.lora}: {config.name} is no plain vision transformer; accepted is 0")
+    blocks = list(vit.blocks)
     if config.freeze == "backbone":
         raise UserError(f"model.lora={config.lora} changes the backbone, which model.freeze=backbone fixes; choose one")
     if config.lora_from > len(blocks):
@@ -70,10 +74,16 @@ def merge(detector: Detector) -> Detector:
     return detector
 
 
-def _blocks(backbone: Backbone) -> list[nn.Module]:
-    vit = backbone.vit if isinstance(backbone, TokenFeatures) else backbone
-    blocks = list(vit.blocks) if hasattr(vit, "blocks") and hasattr(vit, "cls_token") else []
-    return [block for block in blocks if _linear_layers(block)]
+def without_idle(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state of a backbone, as it would be without those additions that are still zero."""
+    idle = [name.removesuffix("up") for name, value in state.items() if name.endswith(".up") and not value.any()]
+    for prefix in idle:
+        state = {
+            name.replace(f"{prefix}base.", prefix): value
+            for name, value in state.items()
+            if name not in (f"{prefix}up", f"{prefix}down")
+        }
+    return state
 
 
 def _linear_layers(block: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:

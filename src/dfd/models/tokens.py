@@ -36,6 +36,10 @@ class TokenFeatures(nn.Module):
         )
         return torch.cat([_views(patches.float(), prefix.float()) for patches, prefix in blocks], dim=1)
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Which block a parameter belongs to, for timm's decay of the learning rate by layer."""
+        return {"stem": r"^vit\.(?:cls_token|pos_embed|patch_embed|norm_pre)", "blocks": r"^vit\.blocks\.(\d+)"}
+
     def extra_repr(self) -> str:
         """What tells it from the same transformer with other blocks."""
         return f"layers={self.layers}"

@@ -51,7 +51,8 @@ def read_file(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"model.weights={path} is not a .safetensors file: {error}") from None
     prefix = "backbone."
     if any(key.startswith(prefix) for key in state):
-        return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        return {key.removeprefix("vit."): value for key, value in own.items()}  # of one with model.layers
     return state
 
 

@@ -163,19 +163,20 @@ def rate_plot(history: pd.DataFrame) -> Markup | None:
 
 def _history_plot(history: pd.DataFrame, columns: list[tuple[str, str, str]], name: str, title: str) -> Markup | None:
     known = [each for each in columns if each[0] in history and history[each[0]].notna().any()]
-    if not known or "epoch" not in history:
+    period = next((name for name in ("epoch", "fit") if name in history), None)
+    if not known or period is None:
         return None
     figure, axes = new_axes(4.4, 2.6)
     last = []
     for column, label, color in known:
-        rows = history[["epoch", column]].dropna()
-        axes.plot(rows["epoch"], rows[column], color=color, label=label, marker="o", markersize=3)
+        rows = history[[period, column]].dropna()
+        axes.plot(rows[period], rows[column], color=color, label=label, marker="o", markersize=3)
         last.append(f"{label} {rows[column].iloc[-1]:.4g}")
-    axes.set(xlabel="Epoch", ylabel=title)
+    axes.set(xlabel=period.capitalize(), ylabel=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(known) > 1:
         _legend(axes)
-    return to_svg(figure, f"{name}-plot", f"{title} over epochs; at the end: {', '.join(last)}")
+    return to_svg(figure, f"{name}-plot", f"{title} over {period}s; at the end: {', '.join(last)}")
 
 
 def _rates(roc: figures.Curve) -> tuple[Floats, Floats]:

@@ -20,6 +20,22 @@ from dfd.training.splits import Split, check_data
 ITERATIONS = 1000
 
 
+def check_logistic(config: TrainConfig) -> None:
+    """Raise UserError if the settings don't give features that are computed once."""
+    if config.model.freeze != "backbone":
+        raise UserError(
+            f"trainer.solver=logistic fits a head on the features of a fixed backbone, and model.freeze="
+            f"{config.model.freeze}; accepted is model.freeze=backbone, or trainer.solver=gradient"
+        )
+    if not config.augment.is_none():
+        raise UserError(
+            f"trainer.solver=logistic fits a head on features of unchanged images, and augment={config.augment.name}; "
+            "accepted is augment=none, or trainer.solver=gradient"
+        )
+    if not config.trainer.c:
+        raise UserError("trainer.c=[] names no strength; accepted is one number or more")
+
+
 class LogisticTask:
     """A step is a whole fit with one value of `trainer.c`. See `dfd.training.loop.Task` for the methods' contracts.
 
@@ -33,17 +49,14 @@ class LogisticTask:
     advice = "lower trainer.c"
 
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
-        if not isinstance(train.data, Features):
-            raise UserError(
-                f"trainer.solver=logistic fits a head on the features of a fixed backbone, and "
-                f"model.freeze={config.model.freeze}; accepted is model.freeze=backbone, or trainer.solver=gradient"
-            )
+        assert isinstance(train.data, Features)  # see `check_logistic`
         self._config, self._runtime, self._train, self._val = config, runtime, train, val
         self.detector = runtime.place(detector)
         self._rows = train.data.features.numpy()
         self._mean = self._rows.mean(axis=0)
-        self._scale = np.sqrt(self._rows.shape[1]) * (self._rows.std(axis=0) + 1e-6)
-        self._rows = (self._rows - self._mean) / self._scale
+        self._scale = np.float32(np.sqrt(self._rows.shape[1])) * (self._rows.std(axis=0) + np.float32(1e-6))
+        self._rows = self._rows - self._mean
+        self._rows /= self._scale
         self.batch_size, self.steps_per_period = len(train.labels), 1
         self.steps = min(len(config.trainer.c), config.trainer.max_steps or len(config.trainer.c))
 
@@ -53,7 +66,7 @@ class LogisticTask:
 
     def step(self, batch: float, step: int) -> dict[str, torch.Tensor | float]:
         """One fit."""
-        balance = "balanced" if self._config.trainer.balance == "loss" else None
+        balance = None if self._config.trainer.balance == "none" else "balanced"
         fitted = LogisticRegression(C=batch, max_iter=ITERATIONS, class_weight=balance)
         fitted.fit(self._rows, self._train.labels)
         weight = fitted.coef_[0] / self._scale

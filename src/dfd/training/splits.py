@@ -95,7 +95,7 @@ def _with_splices(split: Split, share: float) -> Split:
     """`split` with `share` spliced fakes for each of its real images. Raises UserError if it can't have any."""
     assert isinstance(split.data, Images)
     made = round(share * int((split.labels == 0).sum()))
-    data = Spliced(split.data, split.labels, made)
+    data = Spliced(split.data, split.labels, split.groups, made)
     return replace(
         split,
         data=data,

@@ -4,13 +4,19 @@ from dfd.config import TrainConfig
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.detector_task import DetectorTask
-from dfd.training.logistic_task import LogisticTask
+from dfd.training.logistic_task import LogisticTask, check_logistic
 from dfd.training.splits import Split
+
+
+def check_solver(config: TrainConfig) -> None:
+    """Raise UserError if other settings don't go with `trainer.solver`."""
+    if config.trainer.solver == "logistic":
+        check_logistic(config)
 
 
 def task_of(
     config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime
 ) -> DetectorTask | LogisticTask:
-    """The task of `trainer.solver`. Raises UserError if the settings don't go together."""
+    """The task of `trainer.solver`."""
     task = LogisticTask if config.trainer.solver == "logistic" else DetectorTask
     return task(config, detector, train, val, runtime)
