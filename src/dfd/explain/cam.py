@@ -20,7 +20,7 @@ from dfd.errors import UserError
 from dfd.explain.geometry import resized
 from dfd.explain.network import Subject
 from dfd.gan.discriminator import Trunk
-from dfd.models.tokens import TokenFeatures
+from dfd.models.tokens import TokenFeatures, transformer_of
 
 LAYERS_AFTER = 3  # layers with weights whose outputs lie in no plane any more; a classifier needs no more
 
@@ -120,7 +120,7 @@ class _Record:
 @contextmanager
 def _recording(backbone: Any, name: str) -> Iterator[_Record]:
     """Record a forward pass within the block; no hook stays behind."""
-    record = _Record(backbone.vit if isinstance(backbone, TokenFeatures) else backbone, name)
+    record = _Record(transformer_of(backbone), name)
     chosen = _chosen(backbone)
     hooks = [module.register_forward_hook(record.keep) for module in chosen]
     if not chosen:

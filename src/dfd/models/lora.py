@@ -14,7 +14,7 @@ from torch import nn
 from dfd.config import ModelConfig
 from dfd.errors import UserError
 from dfd.models.detector import Detector
-from dfd.models.tokens import TokenFeatures
+from dfd.models.tokens import transformer_of
 
 STRENGTH = 2.0  # factor on the addition: alpha / r in the paper, with alpha = 2 r
 
@@ -44,7 +44,7 @@ def adapt(detector: Detector, config: ModelConfig) -> Detector:
 
     Raises UserError for a backbone that is no vision transformer of the plain kind.
     """
-    vit = detector.backbone.vit if isinstance(detector.backbone, TokenFeatures) else detector.backbone
+    vit = transformer_of(detector.backbone)
     if not isinstance(vit, VisionTransformer):
         raise UserError(f"model.lora={config.lora}: {config.name} is no plain vision transformer; accepted is 0")
     blocks = list(vit.blocks)

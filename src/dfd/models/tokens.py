@@ -48,6 +48,11 @@ class TokenFeatures(nn.Module):
         return [layer - 1 for layer in self.layers]
 
 
+def transformer_of(backbone: nn.Module) -> Any:
+    """timm's network itself, also where the tokens of some of its blocks are the features."""
+    return backbone.vit if isinstance(backbone, TokenFeatures) else backbone
+
+
 def _views(patches: torch.Tensor, prefix: torch.Tensor) -> torch.Tensor:
     """[N, P, D] and [N, T, D] to [N, 3 D]."""
     return torch.cat([prefix[:, 0], patches.mean(dim=1), patches.std(dim=1)], dim=1)
