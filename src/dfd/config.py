@@ -13,6 +13,7 @@ from dfd.errors import UserError
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 BACKEND_HELP = "what runs the networks; auto: the graph if the bundle is that of an export, else torch"
 METHODS = ("gradcam", "gradcampp", "shap", "lime", "occlusion", "integrated_gradients")
+REDRAWERS = ("nearest", "shuffle", "transposed", "bilinear", "denoised")
 STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
 
 
@@ -58,8 +59,8 @@ class DataConfig:
     min_side: int = setting(0, "leave out images of its own with a side below this many pixels", low=0)
     add: list[str] = setting(
         [],
-        "what to add: the name of a prepared data set, or gan:RUN for the samples of a run of `dfd gan generate` or "
-        "`gan train`",
+        "what to add: the name of a prepared data set, or gan:RUN for the samples of a run of `dfd gan generate`, "
+        "`gan train` or `gan redraw`",
     )
 
 
@@ -690,6 +691,27 @@ class GanGenerateConfig:
     format: str = setting("png", "file format", choices=("png", "jpeg"))
     quality: int = setting(95, "JPEG quality", low=1, high=100)
     fractions: list[float] = setting([0.7, 0.15, 0.15], "shares of train, val and test", low=0, high=1)
+    workers: int = setting(-1, "processes that read the images back for the manifest; -1: one a core", low=-1, high=256)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+@dataclass
+class GanRedrawConfig:
+    """Draw a data set's photographs again with small networks: fakes unlike them in their making alone."""
+
+    name: str = setting("${data.name}", "name of the run; outputs/gan-redraw/<name>/<time> is its folder")
+    seed: int = setting(0, "seed of everything random", low=0)
+    data: DataConfig = field(default_factory=DataConfig)
+    families: list[str] = setting(
+        ["nearest", "shuffle", "transposed", "denoised"],
+        "ways of drawing, a network each: three kinds of larger pictures from smaller ones, and noise that is removed",
+        choices=REDRAWERS,
+    )
+    steps: int = setting(400, "training steps of each network", low=1)
+    batch_size: int = setting(8, "crops a step", low=1)
+    crop: int = setting(96, "side of a crop in pixels; smaller photographs are left out", low=16, high=1024)
+    lr: float = setting(1.5e-3, "highest learning rate", low=0)
+    max_side: int = setting(1024, "photographs of more than this many pixels squared are left out", low=16)
     workers: int = setting(-1, "processes that read the images back for the manifest; -1: one a core", low=-1, high=256)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 

@@ -144,6 +144,44 @@ def test_a_detector_trains_with_our_fakes_added(inside: Trained, capsys: pytest.
     assert set(metrics["by_source"]) == {"tiny-real", "tiny-fake", "gan-tiny"}
 
 
+REDRAW = ("data=folder", "data.name=tiny", "steps=2", "crop=16", "runtime.device=cpu", "runtime.workers=0")
+
+
+def test_photographs_are_redrawn_and_a_detector_trains_with_them(
+    inside: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = f"data.source={inside.images}"
+    assert main(["gan", "redraw", *REDRAW, source, "families=[shuffle,denoised]"]) == 0
+    assert "use          dfd train data=[folder,gan:" in capsys.readouterr().out
+    run = newest_run(inside.folder, "gan-redraw", "tiny")
+    reals = Manifest.load(inside.folder / "data" / "prepared" / "tiny").table.query("label == 0")
+    made = Manifest.load(run).table
+    assert sorted(zip(made["group"], made["split"], strict=True)) == sorted(
+        zip(reals["group"], reals["split"], strict=True)
+    )
+    arguments = ["trainer.max_steps=2", "trainer.batch_size=8", "name=redrawn", *TINY]
+    assert main(["train", f"data=[folder,gan:{run}]", "data.name=tiny", source, *arguments]) == 0
+    metrics = json.loads((newest_run(inside.folder, "train", "redrawn") / "metrics.json").read_text())
+    assert set(metrics["by_source"]) == {"tiny-real", "tiny-fake", "redrawn-tiny"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["families=[]"], "families=[] names no way of drawing"),
+        (["families=[poured]"], "is not one of the choices: nearest, shuffle, transposed, bilinear, denoised"),
+        (["crop=64"], "0 real images of at least crop=64 pixels a side in its train split; accepted are 16 or more"),
+    ],
+)
+def test_mistakes_of_redrawing_are_told(
+    inside: Trained, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["gan", "redraw", *REDRAW, f"data.source={inside.images}", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+
+
 def test_a_killed_run_is_resumed(inside: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     from dfd.commands import gan_detector
 

@@ -226,3 +226,45 @@ def test_an_own_data_set_is_not_prepared_again_for_being_added_to(workdir: Path)
     before = file.stat().st_mtime_ns
     both(workdir, own="real")
     assert file.stat().st_mtime_ns == before
+
+
+def jpegs(folder: Path, n: int = 12) -> samples.Manifest:
+    """Photographs of several qualities, and one without loss, prepared."""
+    rng = np.random.default_rng(0)
+    for label in ("real", "fake"):
+        (folder / label).mkdir(parents=True)
+        for number in range(n):
+            image = Image.fromarray(pixels(rng, label == "fake", 48))
+            if number == 0:
+                image.save(folder / label / "0.png")
+            else:
+                image.save(folder / label / f"{number}.jpg", quality=40 + 5 * number, subsampling=number % 3)
+    return prepare(DataConfig(name="photos", source=str(folder), root=str(folder.parent / "data")), workers=0)
+
+
+def test_what_is_redrawn_has_split_group_and_file_like_its_original(tmp_path: Path) -> None:
+    originals = jpegs(tmp_path / "photos")
+    reals = originals.table[originals.table["label"] == 0]
+    made = ((row, 255 - read_image(originals.file(row["path"]), 10**6)) for _, row in reals.iterrows())
+    folder = tmp_path / "run"
+    manifest = samples.write_redrawn(folder, made, originals, name="redrawn", about={})
+    assert len(manifest.table) == len(reals)
+    for (_, row), (_, own) in zip(manifest.table.iterrows(), reals.iterrows(), strict=True):
+        assert (row["split"], row["group"], row["format"]) == (own["split"], own["group"], own["format"])
+        assert (row["label"], row["source"]) == (1, "redrawn")
+        with Image.open(manifest.file(row["path"])) as image, Image.open(originals.file(own["path"])) as original:
+            assert getattr(image, "quantization", None) == getattr(original, "quantization", None)
+            assert image.size == original.size
+    assert load_samples(f"gan:{folder}").fingerprint == manifest.fingerprint
+
+
+def test_a_full_disk_leaves_nothing_redrawn(tmp_path: Path) -> None:
+    originals = jpegs(tmp_path / "photos")
+
+    def until_full() -> Iterator[tuple[pd.Series, np.ndarray]]:
+        yield originals.table.iloc[0], np.zeros((48, 48, 3), np.uint8)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        samples.write_redrawn(tmp_path / "run", until_full(), originals, name="redrawn", about={})
+    assert not any((tmp_path / "run").iterdir())

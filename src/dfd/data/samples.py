@@ -6,7 +6,8 @@
 
 import io
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from dfd import __version__
 from dfd.data.duplicates import group_images
@@ -27,6 +28,7 @@ from dfd.files import FULL
 
 IMAGES = "images"
 MARK = "gan:"  # how `data.add` names the samples of a run
+LIKELY_QUALITY = 90  # of formats that don't tell
 NEAR_BITS = 32  # the usual data.near_duplicate_bits: samples this alike stay in one split
 
 
@@ -65,20 +67,38 @@ def write_samples(
     written so far are removed again, since the same ones can be made at any time: raises UserError.
     """
     check_fractions("fractions", fractions)
-    (folder / HEADER).unlink(missing_ok=True)  # what was here before is no data set any more
-    shutil.rmtree(folder / IMAGES, ignore_errors=True)
-    try:
+    with _begun_anew(folder):
         _write_images(folder / IMAGES, parts, form)
-        manifest = _manifest(folder, name, fractions, seed, about, workers)
-        manifest.save(folder)
-    except OSError as error:
-        shutil.rmtree(folder / IMAGES, ignore_errors=True)
-        if error.errno not in FULL:
-            raise
-        raise UserError(
-            f"{folder}: {error.strerror} while the samples were written; they are removed again. Make room, or lower n"
-        ) from None
-    return manifest
+        table = _described(folder, name, workers)
+        table["group"], duplicates = group_images(table, NEAR_BITS)
+        table["split"] = np.array(SPLITS, dtype=object)[deal(table, fractions, seed)]
+        return _saved(folder, table, name, duplicates, about)
+
+
+def write_redrawn(
+    folder: Path,
+    parts: Iterable[tuple[pd.Series, np.ndarray]],
+    originals: Manifest,
+    *,
+    name: str,
+    about: dict[str, Any],
+    workers: int = -1,
+) -> Manifest:
+    """Save images that were made of those of `originals`, and their manifest; `name` becomes their source.
+
+    `parts`: a row of that manifest, and an image uint8 [H, W, 3] made of its own. It gets split, group, file
+    format and, for JPEG, quantisation of its original, so that none of these tells them apart. If the disk is full
+    the images written so far are removed again: raises UserError.
+    """
+    with _begun_anew(folder):
+        (folder / IMAGES).mkdir(parents=True)
+        rows = []
+        for number, (row, pixels) in enumerate(parts):
+            _write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:06}")
+            rows.append(row)
+        table = _described(folder, name, workers)
+        origin = pd.DataFrame(rows, index=table.index)
+        return _saved(folder, table.assign(split=origin["split"], group=origin["group"]), name, {}, about)
 
 
 def load_samples(named: str) -> Manifest:
@@ -87,8 +107,8 @@ def load_samples(named: str) -> Manifest:
     folder = next((place for place in (run, run / "samples") if (place / HEADER).is_file()), None)
     if folder is None:
         raise UserError(
-            f"data.add={named}: there are no samples in {run}; accepted is a run of `dfd gan generate` or "
-            "`dfd gan train`"
+            f"data.add={named}: there are no samples in {run}; accepted is a run of `dfd gan generate`, "
+            "`gan train` or `gan redraw`"
         )
     manifest = Manifest.load(folder)
     gone = [path for path in manifest.table["path"] if not (folder / path).is_file()]
@@ -106,16 +126,44 @@ def _write_images(folder: Path, parts: Iterable[np.ndarray], form: Form) -> None
             number += 1
 
 
-def _manifest(
-    folder: Path, name: str, fractions: Sequence[float], seed: int, about: dict[str, Any], workers: int
-) -> Manifest:
+def _write_like(original: Path, pixels: np.ndarray, target: Path) -> None:
+    """Save an image as its original is saved, as far as that can be told; what is saved without loss becomes a PNG."""
+    image = Image.fromarray(pixels)
+    with Image.open(original) as source:
+        if source.format == "JPEG":
+            tables, sampling = source.quantization, JpegImagePlugin.get_sampling(source)  # type: ignore[attr-defined]
+            image.save(target.with_suffix(".jpg"), qtables=tables, subsampling=max(sampling, 0))
+        elif source.format in ("WEBP", "AVIF"):
+            image.save(target.with_suffix(f".{source.format.lower()}"), quality=LIKELY_QUALITY)
+        else:
+            image.save(target.with_suffix(".png"))
+
+
+@contextmanager
+def _begun_anew(folder: Path) -> Iterator[None]:
+    """Without what was in the folder before, which is no data set any more. Raises UserError if the disk is full."""
+    (folder / HEADER).unlink(missing_ok=True)
+    shutil.rmtree(folder / IMAGES, ignore_errors=True)
+    try:
+        yield
+    except OSError as error:
+        shutil.rmtree(folder / IMAGES, ignore_errors=True)
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{folder}: {error.strerror} while the samples were written; they are removed again. Make room, or lower n"
+        ) from None
+
+
+def _described(folder: Path, name: str, workers: int) -> pd.DataFrame:
+    """What there is to know of the images that were written, but for group and split."""
     paths = sorted((folder / IMAGES).iterdir())
-    records = describe_all(paths, max_pixels=2**31, workers=workers)
-    table = pd.DataFrame(map(asdict, records)).drop(columns="error")
+    table = pd.DataFrame(map(asdict, describe_all(paths, max_pixels=2**31, workers=workers))).drop(columns="error")
     table["path"] = [f"{IMAGES}/{path.name}" for path in paths]
-    table["label"], table["source"] = np.int8(FAKE), name
-    table["group"], duplicates = group_images(table, NEAR_BITS)
-    table["split"] = np.array(SPLITS, dtype=object)[deal(table, fractions, seed)]
+    return table.assign(label=np.int8(FAKE), source=name)
+
+
+def _saved(folder: Path, table: pd.DataFrame, name: str, duplicates: dict[str, int], about: dict[str, Any]) -> Manifest:
     table = table[list(COLUMNS)]
     header = {
         "name": name,
@@ -131,4 +179,6 @@ def _manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
     }
-    return Manifest(table, header, folder)
+    manifest = Manifest(table, header, folder)
+    manifest.save(folder)
+    return manifest

@@ -124,6 +124,15 @@ COMMANDS = (
         ),
     ),
     Command(
+        "gan redraw",
+        config.GanRedrawConfig,
+        (
+            "dfd gan redraw data=real140k",
+            "dfd gan redraw data=real140k families=[nearest,denoised] steps=1000",
+            "dfd train data=[real140k,gan:RUN]",
+        ),
+    ),
+    Command(
         "gan project",
         config.GanProjectConfig,
         (
