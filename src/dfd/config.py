@@ -128,6 +128,13 @@ class AugmentConfig:
         0.0, "fakes made for training, for each real image: parts of another real face put into it", low=0, high=4
     )
 
+    val_copies: int = setting(
+        0,
+        "copies of each validation image, changed likewise, that scale, threshold and bands are chosen on as well",
+        low=0,
+        high=100,
+    )
+
     def is_none(self) -> bool:
         """True if no image is ever changed."""
         chances = (

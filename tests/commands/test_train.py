@@ -123,6 +123,24 @@ def test_an_adapted_transformer_that_also_saw_splices_is_a_bundle_like_any_other
     assert main(["explain", str(trained.images / "fake" / "000.png"), f"bundle={newest_run(tmp_path)}"]) == 0
 
 
+def test_threshold_and_scale_are_also_chosen_on_changed_copies(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "augment.val_copies=3", "augment.noise=1")) == 0
+    assert main(tiny_arguments(trained.images, "augment.noise=1")) == 0
+    with_copies, without = (load(run / "bundle") for run in sorted(Path("outputs/train/tiny").iterdir()))
+    assert with_copies.sha256 == without.sha256, "the same network"
+    assert with_copies.calibration != without.calibration
+    assert with_copies.metrics == without.metrics, "figures are of the images as they are"
+    for more, told in (
+        (["augment.val_copies=1", "cv.folds=2"], "augment.val_copies=1 has no part in a cross-validation"),
+        (["augment.val_copies=1", "augment=none"], "augment.val_copies=1: augment=none changes no image"),
+    ):
+        assert main(tiny_arguments(trained.images, *more)) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_an_image_that_vanished_ends_the_run_with_its_name(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

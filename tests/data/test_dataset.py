@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfd.config import AugmentConfig
-from dfd.data.dataset import Draw, Images, TrainingOrder, batches_of, loader
+from dfd.data.dataset import Copies, Draw, Images, TrainingOrder, batches_of, loader
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
 from tests.factories import tiny_preprocessing, two_class_folder
@@ -93,3 +93,15 @@ def test_workers_do_not_change_what_is_loaded(tmp_path: Path) -> None:
     alone, helped = (list(loader(data, draws, workers)) for workers in (0, 2))
     for one, other in zip(alone, helped, strict=True):
         assert torch.equal(one.inputs, other.inputs)
+
+
+def test_copies_are_changed_each_in_its_way_and_alike_each_time(tmp_path: Path) -> None:
+    paths = sorted((two_class_folder(tmp_path, each=3) / "real").iterdir())
+    images = Images(paths, tiny_preprocessing(), 10**6)
+    augmentation = Augmentation(AugmentConfig(name="x", noise=1.0))
+    first, again, second = (Copies(images, augmentation, number) for number in (0, 0, 1))
+    for row in range(3):
+        plain, one, same, other = (data[Draw(row)][1] for data in (images, first, again, second))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+        assert not torch.equal(one, plain)

@@ -14,8 +14,11 @@ from dfd.commands import train_folds
 from dfd.commands.data import prepared
 from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import TrainConfig
+from dfd.data.dataset import Copies, Features, Images
 from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.prepare import manifest_folder
+from dfd.data.transforms import Augmentation
+from dfd.errors import UserError
 from dfd.evaluation.calibration import calibrate
 from dfd.inference.engine import TorchEngine
 from dfd.inference.forward import compute_logits
@@ -35,7 +38,7 @@ def run(config: TrainConfig, out: Path) -> int:
     """Train, calibrate on validation, evaluate on test; or all of that with folds. `out` is the run's folder."""
     runtime = start(config.runtime, cpu_bf16=config.model.cpu_bf16)
     out = runtime.broadcast(out)
-    check_solver(config)
+    _check(config)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
@@ -101,9 +104,28 @@ def _effort(progress: Progress) -> dict[str, Any]:
 
 
 def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtime) -> np.ndarray:
-    logits, errors = compute_logits(detector, val.data, config.evaluation.batch_size, runtime)
-    val.fail_on(errors)
-    return logits
+    """[1 + copies, n]: of the validation images, and of their copies, changed as training images are."""
+    sets: list[Images | Features] = [val.data]
+    if config.augment.val_copies:
+        assert isinstance(val.data, Images)  # see `_check`
+        augmentation = Augmentation(config.augment)
+        sets += [Copies(val.data, augmentation, number) for number in range(config.augment.val_copies)]
+    found = []
+    for images in sets:
+        logits, errors = compute_logits(detector, images, config.evaluation.batch_size, runtime)
+        val.fail_on(errors)
+        found.append(logits)
+    return np.stack(found)
+
+
+def _check(config: TrainConfig) -> None:
+    """Raise UserError for settings that don't go together."""
+    check_solver(config)
+    copies = config.augment.val_copies
+    if copies and config.cv.folds:
+        raise UserError(f"augment.val_copies={copies} has no part in a cross-validation; accepted is 0 with cv.folds")
+    if copies and config.augment.is_none():
+        raise UserError(f"augment.val_copies={copies}: augment={config.augment.name} changes no image; accepted is 0")
 
 
 def _bundle(
@@ -117,15 +139,16 @@ def _bundle(
     """Everything chosen here is chosen on validation."""
     rows = {split: manifest.rows(split) for split in ("train", "val")}
     counts = {split: len(table) for split, table in rows.items()}
+    labels, groups = (np.tile(each, len(logits)) for each in (val.labels, val.groups))
     return DetectorBundle(
         name=config.name,
         model=replace(config.model, weights=None),  # the path means nothing elsewhere
         detector=detector,
-        calibration=calibrate(logits, val.labels, val.groups, config.calibration),
+        calibration=calibrate(logits.ravel(), labels, groups, config.calibration),
         max_pixels=config.data.max_pixels,
         data={"name": manifest.name, "fingerprint": manifest.fingerprint, **counts},
         training=training,
-        metrics={"split": "val", "n": len(val.labels), "auroc": float(roc_auc_score(val.labels, logits))},
+        metrics={"split": "val", "n": len(val.labels), "auroc": float(roc_auc_score(val.labels, logits[0]))},
         config=yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True),
         seen=seen_in(pd.concat(rows.values())),
         versions=versions(),

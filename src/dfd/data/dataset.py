@@ -70,6 +70,17 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
         return read_image(self.paths[draw.row], self.max_pixels)
 
 
+class Copies(Images):
+    """Each image as augmentation leaves it: the same each time for one `number`."""
+
+    def __init__(self, images: Images, augmentation: Augmentation, number: int) -> None:
+        super().__init__(images.paths, images.preprocessing, images.max_pixels, augmentation)
+        self._number = number
+
+    def __getitem__(self, draw: Draw) -> tuple[int, torch.Tensor | str]:
+        return super().__getitem__(Draw(draw.row, self._number * 2**32 + draw.row))
+
+
 class Features(Dataset[tuple[int, torch.Tensor | str]]):
     """Features computed beforehand, in place of images, for a head over a frozen backbone. [N, F]"""
 
