@@ -166,6 +166,9 @@ class TrainerConfig:
         "logistic: inverse strengths of the penalty; the one with the least validation loss is taken",
         low=1e-6,
     )
+    copies: int = setting(
+        1, "logistic: copies of each training image, changed as augment says, whose features are learnt from too", low=1
+    )
     head_c: float = setting(
         0.0, "gradient: begin with the head that logistic regression with this c gives; 0: with a random one", low=0
     )
@@ -704,7 +707,7 @@ class GanGenerateConfig:
 
 @dataclass
 class GanRedrawConfig:
-    """Draw a data set's photographs again with small networks: fakes unlike them in their making alone."""
+    """Draw a data set's photographs again with small networks: fakes that have their faces, scenes and files."""
 
     name: str = setting("${data.name}", "name of the run; outputs/gan-redraw/<name>/<time> is its folder")
     seed: int = setting(0, "seed of everything random", low=0)
@@ -718,7 +721,7 @@ class GanRedrawConfig:
     batch_size: int = setting(8, "crops a step", low=1)
     crop: int = setting(96, "side of a crop in pixels; smaller photographs are left out", low=16, high=1024)
     lr: float = setting(1.5e-3, "highest learning rate", low=0)
-    max_side: int = setting(1024, "photographs of more than this many pixels squared are left out", low=16)
+    max_side: int = setting(1024, "photographs with more pixels than a square of this side are left out", low=16)
     workers: int = setting(-1, "processes that read the images back for the manifest; -1: one a core", low=-1, high=256)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 

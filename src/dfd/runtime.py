@@ -158,6 +158,19 @@ def start(config: RuntimeConfig, *, cpu_bf16: bool | None) -> Runtime:
     return Runtime(accelerator, config.precision, precision, workers, config.channels_last)
 
 
+def start_unscaled(config: RuntimeConfig, *, cpu_bf16: bool, what: str) -> Runtime:
+    """`start` for a training without loss scaling, which on a GPU without bf16 takes fp32. `what` is trained.
+
+    Raises UserError if fp16 was asked for.
+    """
+    runtime = start(config, cpu_bf16=cpu_bf16)
+    if runtime.precision != "fp16":
+        return runtime
+    if config.precision == "fp16":
+        raise UserError(f"runtime.precision=fp16: {what} trains in fp32 or bf16; choose one of them, or auto")
+    return start(replace(config, precision="fp32"), cpu_bf16=cpu_bf16)
+
+
 def _leave() -> None:
     """Close the ranks' connection before the interpreter ends: its threads would abort a process now and then."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -165,15 +165,36 @@ def test_photographs_are_redrawn_and_a_detector_trains_with_them(
     assert set(metrics["by_source"]) == {"tiny-real", "tiny-fake", "redrawn-tiny"}
 
 
+def test_redrawing_leaves_out_what_it_cannot_imitate_and_says_so(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = two_class_folder(workdir / "images", each=40)
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(images / "real" / f"x{number}.gif")
+    Image.fromarray(rng.integers(0, 255, (90, 90, 3), dtype=np.uint8)).save(images / "real" / "y.png")
+    arguments = ["gan", "redraw", *REDRAW, f"data.source={images}", "families=[nearest]", "max_side=60"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert "4 are left out: too small, too large, or of a format" in capsys.readouterr().out
+    first, again = (Manifest.load(run) for run in sorted((workdir / "outputs" / "gan-redraw" / "tiny").iterdir()))
+    assert len(first.table) == 40
+    assert first.fingerprint == again.fingerprint, "the same seed draws the same"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["families=[]"], "families=[] names no way of drawing"),
         (["families=[poured]"], "is not one of the choices: nearest, shuffle, transposed, bilinear, denoised"),
-        (["crop=64"], "0 real images of at least crop=64 pixels a side in its train split; accepted are 16 or more"),
+        (["crop=64"], "0 real images to learn from in its train split (of at least crop=64 pixels a side"),
+        (["max_side=30"], "at most max_side=30 squared"),
+        (["crop=18"], "crop=18: accepted are multiples of 4"),
+        (["data.add=[gan:RUN]"], "data.add=['gan:RUN'] has no part in gan redraw"),
+        (["data.min_side=20"], "data.min_side=20 has no part in gan redraw"),
     ],
 )
-def test_mistakes_of_redrawing_are_told(
+def test_mistakes_of_redrawing_are_told_at_once(
     inside: Trained, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["gan", "redraw", *REDRAW, f"data.source={inside.images}", *arguments]) == 2

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from dfd.cli import main
 from dfd.data.manifest import Manifest
 from dfd.models.bundle import load
+from dfd.training.logistic_task import LogisticTask
 from tests.commands.conftest import Trained, newest_run, spoiled, tiny_arguments
 from tests.factories import two_class_folder
 
@@ -89,11 +90,32 @@ def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
     assert "logistic regression, c = " in (run / "report.html").read_text()
 
 
+def test_logistic_regression_also_learns_from_changed_copies_and_splices(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    step = LogisticTask.step
+
+    def counted(self: LogisticTask, batch: float, number: int) -> dict:
+        seen.append((self._train.labels.tolist(), len(self._rows), len(set(map(bytes, self._rows)))))
+        return step(self, batch, number)
+
+    monkeypatch.setattr(LogisticTask, "step", counted)
+    settings = ["model.freeze=backbone", "trainer=logistic", "trainer.c=[1]", "trainer.copies=2", "augment=shared"]
+    assert main(tiny_arguments(trained.images, *settings)) == 0
+    rows = Manifest.load(tmp_path / "data" / "prepared" / "tiny").rows("train")
+    reals, fakes = (int((rows["label"] == label).sum()) for label in (0, 1))
+    ((labels, n, different),) = seen
+    assert labels.count(0) == 3 * reals
+    assert labels.count(1) == 3 * fakes + 2 * reals, "a splice for each real image in each copy"
+    assert n == len(labels) and different > 0.9 * n, "copies are changed; now and then nothing befalls one"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ([], "model.freeze=none; accepted is model.freeze=backbone"),
-        (["model.freeze=backbone"], "augment=light; accepted is augment=none"),
         (["model.freeze=backbone", "augment=none", "trainer.c=[]"], "trainer.c=[] names no strength"),
     ],
 )
@@ -136,6 +158,7 @@ def test_threshold_and_scale_are_also_chosen_on_changed_copies(
     for more, told in (
         (["augment.val_copies=1", "cv.folds=2"], "augment.val_copies=1 has no part in a cross-validation"),
         (["augment.val_copies=1", "augment=none"], "augment.val_copies=1: augment=none changes no image"),
+        (["augment.val_copies=1", "augment=none", "augment.splices=1"], "augment=none changes no image"),
     ):
         assert main(tiny_arguments(trained.images, *more)) == 2
         assert told in capsys.readouterr().err

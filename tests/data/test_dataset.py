@@ -99,7 +99,7 @@ def test_copies_are_changed_each_in_its_way_and_alike_each_time(tmp_path: Path) 
     paths = sorted((two_class_folder(tmp_path, each=3) / "real").iterdir())
     images = Images(paths, tiny_preprocessing(), 10**6)
     augmentation = Augmentation(AugmentConfig(name="x", noise=1.0))
-    first, again, second = (Copies(images, augmentation, number) for number in (0, 0, 1))
+    first, again, second = (Copies(images.changed_by(augmentation), number) for number in (0, 0, 1))
     for row in range(3):
         plain, one, same, other = (data[Draw(row)][1] for data in (images, first, again, second))
         assert torch.equal(one, same)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from dfd.config import DataConfig
 from dfd.data import samples
@@ -228,43 +228,84 @@ def test_an_own_data_set_is_not_prepared_again_for_being_added_to(workdir: Path)
     assert file.stat().st_mtime_ns == before
 
 
-def jpegs(folder: Path, n: int = 12) -> samples.Manifest:
-    """Photographs of several qualities, and one without loss, prepared."""
+def photographs(folder: Path, n: int = 12) -> samples.Manifest:
+    """Real and fake files of several kinds, prepared: JPEGs of several qualities, a grey one, one of a phone, a PNG."""
     rng = np.random.default_rng(0)
     for label in ("real", "fake"):
         (folder / label).mkdir(parents=True)
         for number in range(n):
             image = Image.fromarray(pixels(rng, label == "fake", 48))
-            if number == 0:
-                image.save(folder / label / "0.png")
-            else:
-                image.save(folder / label / f"{number}.jpg", quality=40 + 5 * number, subsampling=number % 3)
+            path = folder / label / f"{number:02}.jpg"
+            match number:
+                case 0:
+                    image.save(path.with_suffix(".png"))
+                case 1:
+                    image.convert("L").save(path)
+                case 2:
+                    image.save(path, "MPO", save_all=True, append_images=[image])
+                case _:
+                    image.save(path, quality=40 + 5 * number, subsampling=number % 3)
     return prepare(DataConfig(name="photos", source=str(folder), root=str(folder.parent / "data")), workers=0)
 
 
-def test_what_is_redrawn_has_split_group_and_file_like_its_original(tmp_path: Path) -> None:
-    originals = jpegs(tmp_path / "photos")
+def redrawn(folder: Path, originals: samples.Manifest) -> samples.Manifest:
+    """Nothing like the originals, so that no likeness ties them together."""
     reals = originals.table[originals.table["label"] == 0]
     made = ((row, 255 - read_image(originals.file(row["path"]), 10**6)) for _, row in reals.iterrows())
-    folder = tmp_path / "run"
-    manifest = samples.write_redrawn(folder, made, originals, name="redrawn", about={})
+    return samples.write_redrawn(folder, made, originals, name="redrawn", about={})
+
+
+def test_what_is_redrawn_has_split_group_and_file_like_its_original(tmp_path: Path) -> None:
+    originals = photographs(tmp_path / "photos")
+    reals = originals.table[originals.table["label"] == 0]
+    manifest = redrawn(tmp_path / "run", originals)
     assert len(manifest.table) == len(reals)
     for (_, row), (_, own) in zip(manifest.table.iterrows(), reals.iterrows(), strict=True):
-        assert (row["split"], row["group"], row["format"]) == (own["split"], own["group"], own["format"])
+        assert (row["split"], row["group"]) == (own["split"], own["group"])
+        assert row["format"] == own["format"].replace("MPO", "JPEG")
         assert (row["label"], row["source"]) == (1, "redrawn")
         with Image.open(manifest.file(row["path"])) as image, Image.open(originals.file(own["path"])) as original:
-            assert getattr(image, "quantization", None) == getattr(original, "quantization", None)
-            assert image.size == original.size
-    assert load_samples(f"gan:{folder}").fingerprint == manifest.fingerprint
+            assert (image.size, image.mode) == (original.size, original.mode)
+            if row["format"] == "JPEG":
+                assert image.quantization == original.quantization
+                assert JpegImagePlugin.get_sampling(image) == JpegImagePlugin.get_sampling(original)
+    assert load_samples(f"gan:{tmp_path / 'run'}").fingerprint == manifest.fingerprint
 
 
-def test_a_full_disk_leaves_nothing_redrawn(tmp_path: Path) -> None:
-    originals = jpegs(tmp_path / "photos")
+def test_original_and_redrawn_stay_in_one_group_when_they_are_combined(tmp_path: Path) -> None:
+    originals = photographs(tmp_path / "photos")
+    redrawn(tmp_path / "run", originals)
+    data = DataConfig(name="photos", root=str(tmp_path / "data"), add=[f"gan:{tmp_path / 'run'}"])
+    table = combine(originals, data).table
+    drawn, real = (table[table["source"] == source]["group"].tolist() for source in ("redrawn", "photos-real"))
+    assert sorted(drawn) == sorted(real)
+    assert len(set(drawn)) > 3
+
+
+def test_what_was_redrawn_from_other_splits_is_refused(tmp_path: Path) -> None:
+    originals = photographs(tmp_path / "photos")
+    redrawn(tmp_path / "run", originals)
+    other = samples.Manifest(originals.table, {**originals.header, "fingerprint": "0123456789abcdef"})
+    data = DataConfig(name="photos", root=str(tmp_path / "data"), add=[f"gan:{tmp_path / 'run'}"])
+    with pytest.raises(UserError, match=f"with the fingerprint {originals.fingerprint}, which is none of these: 0123"):
+        combine(other, data)
+
+
+@pytest.mark.parametrize("when", ["drawing", "saving"])
+def test_a_full_disk_leaves_nothing_redrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    originals = photographs(tmp_path / "photos")
+    full = OSError(errno.ENOSPC, "No space left on device")
 
     def until_full() -> Iterator[tuple[pd.Series, np.ndarray]]:
         yield originals.table.iloc[0], np.zeros((48, 48, 3), np.uint8)
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if when == "drawing":
+            raise full
+        monkeypatch.setattr(Image.Image, "save", raising)
+        yield originals.table.iloc[1], np.zeros((48, 48, 3), np.uint8)
 
-    with pytest.raises(UserError, match="No space left"):
+    def raising(*_: object, **__: object) -> None:
+        raise full
+
+    with pytest.raises(UserError, match="No space left on device while the samples were written"):
         samples.write_redrawn(tmp_path / "run", until_full(), originals, name="redrawn", about={})
     assert not any((tmp_path / "run").iterdir())

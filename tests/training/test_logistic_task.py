@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from dfd.config import AugmentConfig, DataConfig, RuntimeConfig, TrainConfig, TrainerConfig
-from dfd.data.dataset import Features
+from dfd.data.dataset import Features, Images
 from dfd.errors import UserError
 from dfd.models.detector import Detector, build
 from dfd.runtime import start
@@ -26,7 +26,8 @@ def split(seed: int, width: int, fingerprint: str = "print") -> Split:
     rows = rng.normal(size=(200, width)) * np.geomspace(0.01, 100, width) + np.linspace(-50, 50, width)
     rows[:, -1] += 150 * labels
     data = Features(torch.from_numpy(rows.astype(np.float32)))
-    return Split(data, labels, np.arange(200), [str(row) for row in range(200)], fingerprint)
+    paths = [str(row) for row in range(200)]
+    return Split(Images([], tiny_preprocessing(), 1), data, labels, np.arange(200), paths, fingerprint)
 
 
 def task_of(detector: Detector, fingerprint: str = "print", **trainer: object) -> LogisticTask:

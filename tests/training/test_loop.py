@@ -34,8 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
     paths = sorted(folder.rglob("*.png"))
     labels = np.array([int(path.parent.name == "fake") for path in paths])
+    images = Images(paths, tiny_preprocessing(), 10**6, augmentation)
     return Split(
-        Images(paths, tiny_preprocessing(), 10**6, augmentation),
+        images,
+        images,
         labels,
         np.arange(len(labels)),
         [path.name for path in paths],

@@ -14,11 +14,11 @@ from dfd.data.dataset import Images
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.manifest import TABLE, Manifest
 from dfd.data.pixels import reals_of
-from dfd.data.samples import IMAGES, MARK, write_redrawn
+from dfd.data.samples import IMAGES, IMITATED, MARK, write_redrawn
 from dfd.data.transforms import Augmentation, Preprocessing
 from dfd.errors import EXIT_OK, UserError
 from dfd.gan.redrawing import Redrawer, redrawer, redrawn
-from dfd.runtime import Runtime, seed_from, start
+from dfd.runtime import Runtime, seed_from, start_unscaled
 from dfd.training import checkpoint
 from dfd.training.loop import fit
 from dfd.training.redraw_task import RedrawTask, Settings
@@ -28,37 +28,59 @@ FEWEST = 16  # photographs to learn from
 
 def run(config: GanRedrawConfig, out: Path) -> int:
     """Train each family's network on the train split, draw every photograph with one of them, save what comes out."""
-    if not config.families:
-        raise UserError("families=[] names no way of drawing; see dfd gan redraw --help")
-    runtime = start(config.runtime, cpu_bf16=True)
+    _check(config)
+    runtime = start_unscaled(config.runtime, cpu_bf16=True, what="a network that redraws")
     if runtime.world > 1:
         raise UserError("gan redraw runs in one process; leave out torchrun")
     manifest = prepared_own(config.data, runtime)
-    learnt, all_reals = reals_of(manifest, "train", config.crop), reals_of(manifest, "all", config.crop)
+    rows, left_out = _photographs(manifest, config)
+    learnt = rows[rows["split"] == "train"]
     if len(learnt) < FEWEST:
         raise UserError(
-            f"data set {manifest.name!r} has {len(learnt)} real images of at least crop={config.crop} pixels a side in "
-            f"its train split; accepted are {FEWEST} or more"
+            f"data set {manifest.name!r} has {len(learnt)} real images to learn from in its train split (of at least "
+            f"crop={config.crop} pixels a side, at most max_side={config.max_side} squared, {', '.join(IMITATED)}); "
+            f"accepted are {FEWEST} or more"
         )
-    print(
-        f"data         {manifest.name} {manifest.fingerprint}: {len(all_reals):,} real images, {len(learnt):,} in train"
-    )
+    print(f"data         {manifest.name} {manifest.fingerprint}: {len(rows):,} real images, {len(learnt):,} in train")
+    if left_out:
+        print(f"             {left_out:,} are left out: too small, too large, or of a format that can't be imitated")
     print(
         f"families     {', '.join(config.families)}\ndevice       {runtime.describe()}\nrun          {out}", flush=True
     )
     networks = [_trained(config, family, manifest, learnt, runtime, out) for family in config.families]
-    redrawn_set = write_redrawn(
+    made = write_redrawn(
         out,
-        _drawings(config, networks, manifest, all_reals, runtime),
+        _drawings(config, networks, manifest, rows, runtime),
         manifest,
         name=f"redrawn-{manifest.name}",
-        about={"families": config.families, "steps": config.steps, "seed": config.seed, "of": manifest.fingerprint},
+        about={"families": list(config.families), "steps": config.steps, "seed": config.seed},
         workers=config.workers,
     )
-    counts = redrawn_set.table["split"].value_counts()
+    counts = made.table["split"].value_counts()
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
     print(f"manifest     {out / TABLE}\nuse          dfd train data=[{config.data.module},{MARK}{out}]")
     return EXIT_OK
+
+
+def _check(config: GanRedrawConfig) -> None:
+    if not config.families:
+        raise UserError("families=[] names no way of drawing; see dfd gan redraw --help")
+    if config.crop % Redrawer.multiple:
+        raise UserError(f"crop={config.crop}: accepted are multiples of {Redrawer.multiple}")
+    for key, usual in (("add", []), ("min_side", 0)):
+        if getattr(config.data, key) != usual:
+            raise UserError(
+                f"data.{key}={getattr(config.data, key)} has no part in gan redraw, which draws the photographs of one "
+                "data set; run it once for each"
+            )
+
+
+def _photographs(manifest: Manifest, config: GanRedrawConfig) -> tuple[pd.DataFrame, int]:
+    """The real images that can be drawn, and the number of those that can't."""
+    every = reals_of(manifest, "all", 0)
+    fits = (every["width"] * every["height"] <= config.max_side**2) & every["format"].isin(IMITATED)
+    rows = every[fits & (every[["width", "height"]].min(axis=1) >= config.crop)].reset_index(drop=True)
+    return rows, len(every) - len(rows)
 
 
 def _trained(
@@ -74,6 +96,7 @@ def _trained(
     val = Images(paths[-held:], shape, config.data.max_pixels)
     task = RedrawTask(config, network, train, val, manifest.fingerprint, runtime)
     folder = out / "networks" / family
+    checkpoint.remove(folder)  # of a run that was cut off
     checkpoint.begin(folder, resume=False)
     progress = fit(task, Settings(), runtime, folder, config.seed)
     network.load_state_dict(checkpoint.load_best(folder))
@@ -85,13 +108,16 @@ def _trained(
 def _drawings(
     config: GanRedrawConfig, networks: list[Redrawer], manifest: Manifest, rows: pd.DataFrame, runtime: Runtime
 ) -> Iterator[tuple[pd.Series, np.ndarray]]:
-    """Each photograph with what the network whose turn it is made of it; those too large for it are passed over."""
+    """Each photograph with what the network whose turn it is made of it."""
     turns = np.random.default_rng(config.seed).permutation(len(rows)) % len(networks)
     for number, row in tqdm(rows.iterrows(), total=len(rows), desc="drawing", unit="img", disable=None):
+        path = manifest.file(row["path"])
         try:
-            image = read_image(manifest.file(row["path"]), min(config.data.max_pixels, config.max_side**2))
-        except UnusableImage:
-            continue
+            image = read_image(path, config.data.max_pixels)
+        except UnusableImage as error:
+            raise UserError(
+                f"{path}: {error}; the files have changed since `dfd data prepare`: run it with force=true"
+            ) from None
         torch.manual_seed(seed_from(config.seed, int(number)))
         yield row, _drawn(networks[turns[number]], image, runtime)
 

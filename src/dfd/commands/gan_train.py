@@ -1,6 +1,6 @@
 """dfd gan train: real images in; a generator, its samples, and its discriminator as a bundle out."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from dfd.commands import gan_detector
 from dfd.commands.data import prepared_own
 from dfd.commands.provenance import command_line
-from dfd.config import FidConfig, GanTrainConfig, RuntimeConfig
+from dfd.config import FidConfig, GanTrainConfig
 from dfd.data.manifest import SPLITS, Manifest
 from dfd.data.pixels import pixels_of, reals_of
 from dfd.data.samples import Form, write_samples
@@ -20,7 +20,7 @@ from dfd.gan import storage
 from dfd.gan.sampling import draw
 from dfd.inference.extractors import extractor_of
 from dfd.report.gan_page import GanContext, write_gan_page
-from dfd.runtime import Runtime, seed_from, start
+from dfd.runtime import Runtime, seed_from, start_unscaled
 from dfd.training import checkpoint
 from dfd.training.gan_head import FEWEST_GROUPS
 from dfd.training.gan_task import GanTask, generator_shape
@@ -39,7 +39,7 @@ def run(config: GanTrainConfig, out: Path) -> int:
     """Train, keep the best generator, draw samples, make the discriminator a detector. `out` is the run's folder."""
     generator_shape(config.gan)  # a resolution that can't be made is told before anything is read
     _check_settings(config)
-    runtime = _start(config.runtime, config.gan.cpu_bf16)
+    runtime = start_unscaled(config.runtime, cpu_bf16=config.gan.cpu_bf16, what="a GAN")
     out = runtime.broadcast(out)
     manifest = prepared_own(config.data, runtime)
     reals, small = _reals(manifest, config.gan.resolution)
@@ -64,16 +64,6 @@ def run(config: GanTrainConfig, out: Path) -> int:
     if runtime.is_main:
         checkpoint.remove(out)
     return code
-
-
-def _start(config: RuntimeConfig, cpu_bf16: bool) -> Runtime:
-    """The GAN has no loss scaling: on a GPU without bf16 it trains in fp32."""
-    runtime = start(config, cpu_bf16=cpu_bf16)
-    if runtime.precision != "fp16":
-        return runtime
-    if config.precision == "fp16":
-        raise UserError("runtime.precision=fp16: a GAN trains in fp32 or bf16; choose one of them, or auto")
-    return start(replace(config, precision="fp32"), cpu_bf16=cpu_bf16)
 
 
 def _check_settings(config: GanTrainConfig) -> None:

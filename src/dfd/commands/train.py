@@ -107,9 +107,10 @@ def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtim
     """[1 + copies, n]: of the validation images, and of their copies, changed as training images are."""
     sets: list[Images | Features] = [val.data]
     if config.augment.val_copies:
-        assert isinstance(val.data, Images)  # see `_check`
-        augmentation = Augmentation(config.augment)
-        sets += [Copies(val.data, augmentation, number) for number in range(config.augment.val_copies)]
+        changing = Images(
+            val.images.paths, val.images.preprocessing, val.images.max_pixels, Augmentation(config.augment)
+        )
+        sets += [Copies(changing, number) for number in range(config.augment.val_copies)]
     found = []
     for images in sets:
         logits, errors = compute_logits(detector, images, config.evaluation.batch_size, runtime)
@@ -123,8 +124,10 @@ def _check(config: TrainConfig) -> None:
     check_solver(config)
     copies = config.augment.val_copies
     if copies and config.cv.folds:
-        raise UserError(f"augment.val_copies={copies} has no part in a cross-validation; accepted is 0 with cv.folds")
-    if copies and config.augment.is_none():
+        raise UserError(
+            f"augment.val_copies={copies} has no part in a cross-validation; with cv.folds add augment.val_copies=0"
+        )
+    if copies and replace(config.augment, splices=0.0).is_none():
         raise UserError(f"augment.val_copies={copies}: augment={config.augment.name} changes no image; accepted is 0")
 
 

@@ -27,7 +27,8 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
     added = [_added(named, data) for named in data.add]
     parts = [(own, _chosen(own.table, data)), *((manifest, manifest.table) for manifest in added)]
     root = Path(os.path.commonpath([str(manifest.root) for manifest, _ in parts]))
-    moved = [_moved(manifest, rows, root, number) for number, (manifest, rows) in enumerate(parts)]
+    numbers = _numbers([manifest for manifest, _ in parts])
+    moved = [_moved(manifest, rows, root, number) for number, (manifest, rows) in zip(numbers, parts, strict=True)]
     generated = all(named.startswith(MARK) for named in data.add)
     bits = SAME_BITS if generated else data.near_duplicate_bits
     table, repeated = _without_repetitions(pd.concat(moved, ignore_index=True), bits)
@@ -56,6 +57,25 @@ def _added(named: str, data: DataConfig) -> Manifest:
 def _chosen(table: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     chosen = table[["width", "height"]].min(axis=1) >= data.min_side
     return table[chosen & (table["label"] == 0)] if data.own == "real" else table[chosen]
+
+
+def _numbers(parts: list[Manifest]) -> list[int]:
+    """What sets the groups of the parts apart. Redrawn images share the groups, and so the number, of their originals.
+
+    Raises UserError if these are not there, or have been split anew since.
+    """
+    own = {manifest.fingerprint: number for number, manifest in enumerate(parts)}
+    numbers = []
+    for number, manifest in enumerate(parts):
+        of = manifest.header.get("about", {}).get("of")
+        if of is not None and of not in own:
+            raise UserError(
+                f"data.add: the images of {manifest.name} were redrawn from a data set with the fingerprint {of}, "
+                f"which is none of these: {', '.join(own)}. Name their data set too, or, if it was prepared or split "
+                "anew since, run `dfd gan redraw` again"
+            )
+        numbers.append(number if of is None else own[of])
+    return numbers
 
 
 def _moved(manifest: Manifest, rows: pd.DataFrame, root: Path, number: int) -> pd.DataFrame:
@@ -104,8 +124,10 @@ def _header(own: Manifest, added: list[Manifest], table: pd.DataFrame, data: Dat
 def _cautions(own: Manifest, added: list[Manifest], repeated: int) -> list[str]:
     """Where samples differ from the real images in what any detector learns first: size and file format."""
     real = own.table[own.table["label"] == 0]
+    fakes = [manifest for manifest in added if manifest.table["label"].all()]
+    generated = [manifest for manifest in fakes if "of" not in manifest.header.get("about", {})]
     told = [f"{repeated:,} images left out: they repeat others, or are real here and fake there"] if repeated else []
-    for manifest in (each for each in added if each.table["label"].all()):
+    for manifest in generated:
         for what, name in (("height", "pixels high"), ("format", "files")):
             ours, theirs = (rows[what].mode().iloc[0] for rows in (real, manifest.table))
             if ours != theirs:

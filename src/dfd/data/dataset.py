@@ -1,6 +1,7 @@
 """Rows of a manifest as batches of tensors, in an order that depends on the seed and the step alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,20 +66,29 @@ class Images(Dataset[tuple[int, torch.Tensor | str]]):
             offset = tuple(np.random.default_rng([draw.seed, 1]).random(2))
         return draw.row, image_tensor(self.preprocessing(image, offset))
 
+    def changed_by(self, augmentation: Augmentation) -> "Images":
+        """The same images under another augmentation."""
+        same = copy(self)
+        same.augmentation = augmentation
+        return same
+
     def _pixels(self, draw: Draw) -> np.ndarray:
         """What the file holds. Raises UnusableImage."""
         return read_image(self.paths[draw.row], self.max_pixels)
 
 
 class Copies(Images):
-    """Each image as augmentation leaves it: the same each time for one `number`."""
+    """Images as their augmentation leaves them: the same each time for one `number`."""
 
-    def __init__(self, images: Images, augmentation: Augmentation, number: int) -> None:
-        super().__init__(images.paths, images.preprocessing, images.max_pixels, augmentation)
-        self._number = number
+    def __init__(self, images: Images, number: int) -> None:
+        super().__init__(images.paths, images.preprocessing, images.max_pixels, images.augmentation)
+        self._images, self._number = images, number
+
+    def __len__(self) -> int:
+        return len(self._images)
 
     def __getitem__(self, draw: Draw) -> tuple[int, torch.Tensor | str]:
-        return super().__getitem__(Draw(draw.row, self._number * 2**32 + draw.row))
+        return self._images[Draw(draw.row, self._number * 2**32 + draw.row)]
 
 
 class Features(Dataset[tuple[int, torch.Tensor | str]]):

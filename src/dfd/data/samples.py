@@ -28,7 +28,7 @@ from dfd.files import FULL
 
 IMAGES = "images"
 MARK = "gan:"  # how `data.add` names the samples of a run
-LIKELY_QUALITY = 90  # of formats that don't tell
+IMITATED = ("JPEG", "MPO", "PNG", "BMP")  # formats that a redrawn image can be saved in as its original was
 NEAR_BITS = 32  # the usual data.near_duplicate_bits: samples this alike stay in one split
 
 
@@ -67,7 +67,7 @@ def write_samples(
     written so far are removed again, since the same ones can be made at any time: raises UserError.
     """
     check_fractions("fractions", fractions)
-    with _begun_anew(folder):
+    with _begun_anew(folder, ", or lower n"):
         _write_images(folder / IMAGES, parts, form)
         table = _described(folder, name, workers)
         table["group"], duplicates = group_images(table, NEAR_BITS)
@@ -86,19 +86,21 @@ def write_redrawn(
 ) -> Manifest:
     """Save images that were made of those of `originals`, and their manifest; `name` becomes their source.
 
-    `parts`: a row of that manifest, and an image uint8 [H, W, 3] made of its own. It gets split, group, file
-    format and, for JPEG, quantisation of its original, so that none of these tells them apart. If the disk is full
-    the images written so far are removed again: raises UserError.
+    `parts`: a row of that manifest, its format one of IMITATED, and an image uint8 [H, W, 3] made of its own. It gets
+    split, group and file format of its original, and of a JPEG the quantisation, subsampling and whether it is grey, so
+    that none of these tells them apart. Of what a camera writes into a file nothing is kept. If the disk is full the
+    images written so far are removed again: raises UserError.
     """
-    with _begun_anew(folder):
+    with _begun_anew(folder, ""):
         (folder / IMAGES).mkdir(parents=True)
         rows = []
         for number, (row, pixels) in enumerate(parts):
-            _write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:06}")
+            _write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:09}")
             rows.append(row)
         table = _described(folder, name, workers)
         origin = pd.DataFrame(rows, index=table.index)
-        return _saved(folder, table.assign(split=origin["split"], group=origin["group"]), name, {}, about)
+        table = table.assign(split=origin["split"], group=origin["group"])
+        return _saved(folder, table, name, {}, {**about, "of": originals.fingerprint})
 
 
 def load_samples(named: str) -> Manifest:
@@ -127,20 +129,21 @@ def _write_images(folder: Path, parts: Iterable[np.ndarray], form: Form) -> None
 
 
 def _write_like(original: Path, pixels: np.ndarray, target: Path) -> None:
-    """Save an image as its original is saved, as far as that can be told; what is saved without loss becomes a PNG."""
+    """Save an image as its original is saved."""
     image = Image.fromarray(pixels)
     with Image.open(original) as source:
-        if source.format == "JPEG":
-            tables, sampling = source.quantization, JpegImagePlugin.get_sampling(source)  # type: ignore[attr-defined]
-            image.save(target.with_suffix(".jpg"), qtables=tables, subsampling=max(sampling, 0))
-        elif source.format in ("WEBP", "AVIF"):
-            image.save(target.with_suffix(f".{source.format.lower()}"), quality=LIKELY_QUALITY)
+        image = image.convert("L") if source.mode == "L" else image
+        if isinstance(source, JpegImagePlugin.JpegImageFile):
+            tables = [source.quantization[number] for number in sorted(source.quantization)]
+            sampling = JpegImagePlugin.get_sampling(source)
+            image.save(target.with_suffix(".jpg"), qtables=tables, subsampling=sampling)
         else:
-            image.save(target.with_suffix(".png"))
+            assert source.format
+            image.save(target.with_suffix(f".{source.format.lower()}"))
 
 
 @contextmanager
-def _begun_anew(folder: Path) -> Iterator[None]:
+def _begun_anew(folder: Path, advice: str) -> Iterator[None]:
     """Without what was in the folder before, which is no data set any more. Raises UserError if the disk is full."""
     (folder / HEADER).unlink(missing_ok=True)
     shutil.rmtree(folder / IMAGES, ignore_errors=True)
@@ -151,7 +154,7 @@ def _begun_anew(folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise UserError(
-            f"{folder}: {error.strerror} while the samples were written; they are removed again. Make room, or lower n"
+            f"{folder}: {error.strerror} while the samples were written; they are removed again. Make room{advice}"
         ) from None
 
 

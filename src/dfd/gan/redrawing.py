@@ -1,10 +1,10 @@
 """Networks that draw a picture again, each in the way of a kind of generator.
 
-A picture and the same picture drawn again have the same face, scene, camera and file, so that a detector can learn from
-them what drawing leaves behind and nothing else (Rajan et al. 2024, 'Aligned datasets improve detection of latent
-diffusion-generated images'; Chen et al. 2025, 'Dual data alignment'; written from the papers). They take one ready
-autoencoder; these are several small ones that are trained on the photographs themselves, since each way of making a
-picture larger leaves its own traces, and one way of drawing by removing noise.
+A picture and the same picture drawn again have the same face, scene, camera and kind of file, so that a detector learns
+from them what drawing leaves behind and little else: a JPEG has been compressed once more (Rajan et al. 2024, 'Aligned
+datasets improve detection of latent diffusion-generated images'; Chen et al. 2025, 'Dual data alignment'; written from
+the papers). They take one ready autoencoder; these are several small ones that are trained on the photographs
+themselves, since each way of making a picture larger leaves its own traces, and one way of drawing by removing noise.
 """
 
 import math

@@ -27,11 +27,6 @@ def check_logistic(config: TrainConfig) -> None:
             f"trainer.solver=logistic fits a head on the features of a fixed backbone, and model.freeze="
             f"{config.model.freeze}; accepted is model.freeze=backbone, or trainer.solver=gradient"
         )
-    if not config.augment.is_none():
-        raise UserError(
-            f"trainer.solver=logistic fits a head on features of unchanged images, and augment={config.augment.name}; "
-            "accepted is augment=none, or trainer.solver=gradient"
-        )
     if not config.trainer.c:
         raise UserError("trainer.c=[] names no strength; accepted is one number or more")
 

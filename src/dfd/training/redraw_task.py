@@ -11,6 +11,7 @@ from dfd.config import GanRedrawConfig
 from dfd.data.dataset import Batch, Images, TrainingOrder, batches_of, loader
 from dfd.errors import UserError
 from dfd.gan.redrawing import Redrawer
+from dfd.inference.forward import to_device
 from dfd.runtime import Runtime
 from dfd.training.splits import check_data
 
@@ -60,7 +61,7 @@ class RedrawTask:
             group["lr"] = rate
         self.network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
+        loss = self._loss(batch, self._train)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimizer.step()
@@ -72,7 +73,7 @@ class RedrawTask:
         self.network.eval()
         torch.manual_seed(self._config.seed)
         rows = batches_of(range(min(SHOWN, len(self._val))), self.batch_size)
-        losses = [float(self._loss(batch)) * len(batch.rows) for batch in loader(self._val, rows, 0)]
+        losses = [float(self._loss(batch, self._val)) * len(batch.rows) for batch in loader(self._val, rows, 0)]
         return {"val_loss": sum(losses) / min(SHOWN, len(self._val))}
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -89,11 +90,12 @@ class RedrawTask:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        for reason in batch.errors.values():
+    def _loss(self, batch: Batch, images: Images) -> torch.Tensor:
+        for row, reason in batch.errors.items():
             raise UserError(
-                f"a photograph can't be read any more: {reason}; run `dfd data prepare` again with force=true"
+                f"{images.paths[row]}: {reason}; the files have changed since `dfd data prepare`: "
+                "run it with force=true"
             )
-        images = batch.inputs.to(self._runtime.device).float() / 127.5 - 1
+        pixels = to_device(batch, self._runtime).float() / 127.5 - 1
         with self._runtime.autocast(cpu_bf16=True):
-            return self.network.loss(images).float()
+            return self.network.loss(pixels).float()

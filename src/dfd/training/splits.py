@@ -8,20 +8,25 @@ import pandas as pd
 import torch
 
 from dfd.config import TrainConfig
-from dfd.data.dataset import Features, Images
+from dfd.data.dataset import Copies, Features, Images
 from dfd.data.manifest import Manifest
 from dfd.data.spliced import Spliced
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
 from dfd.inference.cache import features_of
+from dfd.inference.forward import compute_features
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest."""
+    """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest.
 
+    `images` are the rows' files; `data` are these, or features that stand in for them.
+    """
+
+    images: Images
     data: Images | Features
     labels: np.ndarray
     groups: np.ndarray
@@ -57,8 +62,9 @@ def load_split(
 ) -> Split:
     """Some rows of the manifest; those of the split called 'train' are augmented as configured.
 
-    Under a frozen backbone without augmentation an image's features never change: they come from the cache. Raises
-    UserError if one of the classes is missing.
+    Under a frozen backbone without augmentation an image's features never change: they come from the cache. For
+    logistic regression, features of changed copies follow those of the images as they are. Raises UserError if one of
+    the classes is missing.
     """
     labels = rows["label"].to_numpy().astype(np.int64)
     if len(set(labels)) < 2:
@@ -72,11 +78,11 @@ def load_split(
         config.data.max_pixels,
         Augmentation(config.augment) if augmented else None,
     )
-    split = Split(images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
-    if augmented and config.augment.splices > 0:
-        split = _with_splices(split, config.augment.splices)
-    if config.model.freeze == "none" or not config.augment.is_none():
-        return split
+    split = Split(images, images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
+    changed = _with_splices(split, config.augment.splices) if augmented and config.augment.splices > 0 else split
+    fits = config.trainer.solver == "logistic"
+    if config.model.freeze == "none" or not (fits or config.augment.is_none()):
+        return changed
     cached = features_of(
         detector,
         manifest,
@@ -88,16 +94,45 @@ def load_split(
     )
     features, errors = cached.of(rows["sha256"])
     split.fail_on(errors)
-    return replace(split, data=Features(torch.from_numpy(features)))
+    split = replace(split, data=Features(torch.from_numpy(features)))
+    if not (fits and augmented):
+        return split
+    copies = [_as_features(changed, number, detector, config, runtime) for number in range(config.trainer.copies)]
+    return _joined([split, *copies])
+
+
+def _as_features(changed: Split, number: int, detector: Detector, config: TrainConfig, runtime: Runtime) -> Split:
+    """Features of copy `number` of each image of a split."""
+    features, errors = compute_features(
+        detector,
+        Copies(changed.images, number),
+        config.evaluation.batch_size,
+        runtime,
+        f"features of copy {number + 1}",
+    )
+    changed.fail_on(errors)
+    return replace(changed, data=Features(torch.from_numpy(features)))
+
+
+def _joined(parts: list[Split]) -> Split:
+    """The rows of several splits, in features, as one."""
+    features = torch.cat([part.data.features for part in parts if isinstance(part.data, Features)])
+    return replace(
+        parts[0],
+        data=Features(features),
+        labels=np.concatenate([part.labels for part in parts]),
+        groups=np.concatenate([part.groups for part in parts]),
+        paths=[path for part in parts for path in part.paths],
+    )
 
 
 def _with_splices(split: Split, share: float) -> Split:
     """`split` with `share` spliced fakes for each of its real images. Raises UserError if it can't have any."""
-    assert isinstance(split.data, Images)
     made = round(share * int((split.labels == 0).sum()))
-    data = Spliced(split.data, split.labels, split.groups, made)
+    data = Spliced(split.images, split.labels, split.groups, made)
     return replace(
         split,
+        images=data,
         data=data,
         labels=np.concatenate([split.labels, np.ones(made, split.labels.dtype)]),
         groups=np.concatenate([split.groups, np.full(made, "splice", object)]),
