@@ -391,7 +391,7 @@ def test_help_tells_mistakes_too(capsys: pytest.CaptureFixture[str]) -> None:
             ["data", "train", "eval", "ensemble", "compare", "features", "gan", "predict"]
             + ["explain", "export", "serve", "score"],
         ),
-        ("dfd gan ", ["train", "generate", "project"]),
+        ("dfd gan ", ["train", "generate", "redraw", "project"]),
         ("dfd t", ["train"]),
         ("dfd data ", ["prepare", "audit"]),
         ("dfd --v", ["--version"]),

@@ -14,6 +14,7 @@ from dfd.errors import UserError
 from dfd.front.commands import COMMANDS
 from dfd.front.compose import store_schema, typed
 from dfd.front.settings import groups, settings, strip_optional
+from tests.commands.test_experiments import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +87,7 @@ CHOICES = [
     for command in COMMANDS
     for group, choices in groups(command).items()
     for choice in choices
-    if choice not in ("yonsei_ensemble", "real140k_single", "gan_adaptability")  # several commands: test_experiments.py
+    if choice not in PUBLISHED  # several commands
 ]  # fmt: skip
 
 
