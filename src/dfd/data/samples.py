@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image, JpegImagePlugin
 
 from dfd import __version__
+from dfd.data.decode import open_image, read_bytes
 from dfd.data.duplicates import group_images
 from dfd.data.inspect import describe_all
 from dfd.data.manifest import COLUMNS, HEADER, SPLITS, Manifest, fingerprint
@@ -130,16 +131,14 @@ def _write_images(folder: Path, parts: Iterable[np.ndarray], form: Form) -> None
 
 def _write_like(original: Path, pixels: np.ndarray, target: Path) -> None:
     """Save an image as its original is saved."""
-    image = Image.fromarray(pixels)
-    with Image.open(original) as source:
-        image = image.convert("L") if source.mode == "L" else image
-        if isinstance(source, JpegImagePlugin.JpegImageFile):
-            tables = [source.quantization[number] for number in sorted(source.quantization)]
-            sampling = JpegImagePlugin.get_sampling(source)
-            image.save(target.with_suffix(".jpg"), qtables=tables, subsampling=sampling)
-        else:
-            assert source.format
-            image.save(target.with_suffix(f".{source.format.lower()}"))
+    image, source = Image.fromarray(pixels), open_image(read_bytes(original), max_pixels=2**31)
+    image = image.convert("L") if source.mode == "L" else image
+    if isinstance(source, JpegImagePlugin.JpegImageFile):
+        tables = [source.quantization[number] for number in sorted(source.quantization)]
+        image.save(target.with_suffix(".jpg"), qtables=tables, subsampling=JpegImagePlugin.get_sampling(source))
+    else:
+        assert source.format
+        image.save(target.with_suffix(f".{source.format.lower()}"))
 
 
 @contextmanager
