@@ -12,7 +12,7 @@ from dfd.commands.data import prepared_own
 from dfd.config import AugmentConfig, GanRedrawConfig
 from dfd.data.dataset import Images
 from dfd.data.decode import UnusableImage, read_image
-from dfd.data.manifest import TABLE, Manifest
+from dfd.data.manifest import TABLE, Manifest, changed_since
 from dfd.data.pixels import reals_of
 from dfd.data.samples import IMAGES, IMITATED, MARK, write_redrawn
 from dfd.data.transforms import Augmentation, Preprocessing
@@ -115,9 +115,7 @@ def _drawings(
         try:
             image = read_image(path, config.data.max_pixels)
         except UnusableImage as error:
-            raise UserError(
-                f"{path}: {error}; the files have changed since `dfd data prepare`: run it with force=true"
-            ) from None
+            raise changed_since(path, error.reason) from None
         torch.manual_seed(seed_from(config.seed, int(number)))
         yield row, _drawn(networks[turns[number]], image, runtime)
 

@@ -107,9 +107,7 @@ def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtim
     """[1 + copies, n]: of the validation images, and of their copies, changed as training images are."""
     sets: list[Images | Features] = [val.data]
     if config.augment.val_copies:
-        changing = Images(
-            val.images.paths, val.images.preprocessing, val.images.max_pixels, Augmentation(config.augment)
-        )
+        changing = val.images.changed_by(Augmentation(config.augment))
         sets += [Copies(changing, number) for number in range(config.augment.val_copies)]
     found = []
     for images in sets:

@@ -102,6 +102,11 @@ def _wrong(header: dict[str, Any], table: pd.DataFrame) -> str:
     return "" if table["label"].isin([0, 1]).all() else "label is not 0 or 1 in all rows"
 
 
+def changed_since(file: Path | str, reason: str) -> UserError:
+    """What is said of an image that could be read when the data were prepared, and can't be now."""
+    return UserError(f"{file}: {reason}; the files have changed since `dfd data prepare`: run it again with force=true")
+
+
 def fingerprint(table: pd.DataFrame) -> str:
     """Name of the data that a result was obtained on: a hash of each image's content, label and split."""
     lines = sorted(f"{row.sha256} {row.label} {row.split}" for row in table[["sha256", "label", "split"]].itertuples())

@@ -14,9 +14,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from dfd.data.dataset import Images, batches_of, loader
-from dfd.data.manifest import Manifest
+from dfd.data.manifest import Manifest, changed_since
 from dfd.data.transforms import Preprocessing
-from dfd.errors import UserError
 from dfd.files import allocate, make_room, replacing, told
 from dfd.runtime import Runtime
 
@@ -60,9 +59,7 @@ def _make(path: Path, manifest: Manifest, rows: pd.DataFrame, side: int, max_pix
         allocate(temporary)
         for batch in loader(images, batches, min(workers, len(batches) - 1)):
             for row, reason in batch.errors.items():
-                raise UserError(
-                    f"{files[row]}: {reason}; the files have changed since `dfd data prepare`: run it with force=true"
-                )
+                raise changed_since(files[row], reason)
             target[batch.rows.numpy()] = batch.inputs.permute(0, 2, 3, 1).numpy()
             bar.update(len(batch.rows))
         target.flush()

@@ -9,7 +9,7 @@ from torch import nn
 
 from dfd.config import GanRedrawConfig
 from dfd.data.dataset import Batch, Images, TrainingOrder, batches_of, loader
-from dfd.errors import UserError
+from dfd.data.manifest import changed_since
 from dfd.gan.redrawing import Redrawer
 from dfd.inference.forward import to_device
 from dfd.runtime import Runtime
@@ -18,6 +18,7 @@ from dfd.training.splits import check_data
 LOOKS = 4  # validations a run
 SHOWN = 64  # images each
 WARMUP = 30  # steps
+FALL = 0.7  # power of what is left of the run, by which the learning rate falls
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class RedrawTask:
 
     def step(self, batch: Batch, step: int) -> dict[str, torch.Tensor | float]:
         """One optimiser step."""
-        rate = self._config.lr * min(1, (step + 1) / WARMUP) * (1 - step / self.steps) ** 0.7
+        rate = self._config.lr * min(1, (step + 1) / WARMUP) * (1 - step / self.steps) ** FALL
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -92,10 +93,7 @@ class RedrawTask:
 
     def _loss(self, batch: Batch, images: Images) -> torch.Tensor:
         for row, reason in batch.errors.items():
-            raise UserError(
-                f"{images.paths[row]}: {reason}; the files have changed since `dfd data prepare`: "
-                "run it with force=true"
-            )
+            raise changed_since(images.paths[row], reason)
         pixels = to_device(batch, self._runtime).float() / 127.5 - 1
         with self._runtime.autocast(cpu_bf16=True):
             return self.network.loss(pixels).float()

@@ -9,7 +9,7 @@ import torch
 
 from dfd.config import TrainConfig
 from dfd.data.dataset import Copies, Features, Images
-from dfd.data.manifest import Manifest
+from dfd.data.manifest import Manifest, changed_since
 from dfd.data.spliced import Spliced
 from dfd.data.transforms import Augmentation
 from dfd.errors import UserError
@@ -42,10 +42,7 @@ class Split:
         """A file that could be read when the data were prepared and can't be read now ends the run."""
         if errors:
             row, reason = next(iter(errors.items()))
-            raise UserError(
-                f"{self.paths[row]}: {reason} (and {len(errors) - 1} more); "
-                "the files have changed since `dfd data prepare`: run it again with force=true"
-            )
+            raise changed_since(self.paths[row], f"{reason} (and {len(errors) - 1} more)")
 
 
 def check_data(before: str, now: str) -> None:
