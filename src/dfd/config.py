@@ -240,8 +240,8 @@ class CalibrationConfig:
     )
     threshold: str = setting(
         "balanced",
-        "what the threshold is best at: balanced accuracy, F1, most fakes found at a false positive rate of at most "
-        "max_fpr, or least cost",
+        "what the threshold is best at: balanced accuracy (chance apart), F1, most fakes found at a false positive "
+        "rate of at most max_fpr, or least cost",
         choices=("balanced", "f1", "fpr", "cost"),
     )
     max_fpr: float = setting(0.05, "threshold=fpr: the largest share of reals that may be called fake", low=0, high=1)

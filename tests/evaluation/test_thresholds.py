@@ -41,8 +41,36 @@ def best_by(merit: Callable[[Any, Any], Any], prob: Any, label: Any) -> float:
 @given(scored())
 def test_balanced(table: tuple[Any, Any]) -> None:
     prob, label = table
-    merit = lambda *args: round(balanced_accuracy_score(*args), 10)  # noqa: E731
-    assert choose_threshold(prob, label, CalibrationConfig()) == best_by(merit, prob, label)
+    merit = lambda *args: round(2 * balanced_accuracy_score(*args) - 1, 10)  # noqa: E731
+    best = best_by(merit, prob, label)
+
+    def as_good(at: float) -> bool:
+        called, other = prob >= at, prob >= best
+        differs = called != other
+        error = sum(differs[label == kind].sum() / (label == kind).sum() ** 2 for kind in (0, 1)) ** 0.5
+        lost = merit(label, other) - merit(label, called)
+        return bool(lost == 0 or lost < error - 1e-9)
+
+    expected = min(filter(as_good, cuts(prob)), key=lambda at: abs(at - 0.5))
+    assert choose_threshold(prob, label, CalibrationConfig()) == expected
+
+
+def test_chance_does_not_move_the_threshold() -> None:
+    """Calibrated probabilities are decided best at 0.5; the cut that happens to be best on 300 rows is elsewhere."""
+    generator = np.random.default_rng(0)
+    found, best = [], []
+    for _ in range(40):
+        prob = generator.beta(0.7, 0.7, 300)
+        label = (generator.random(300) < prob).astype(int)
+        found.append(choose_threshold(prob, label, CalibrationConfig()))
+        best.append(best_by(lambda *args: round(balanced_accuracy_score(*args), 10), prob, label))
+    assert np.std(found) < 0.5 * np.std(best)
+
+
+def test_a_threshold_that_is_clearly_better_is_taken() -> None:
+    label = np.arange(400) % 2
+    prob = np.where(label == 1, 0.9, 0.7) + np.random.default_rng(0).normal(0, 0.03, 400)
+    assert 0.75 < choose_threshold(np.minimum(prob, BELOW_ONE), label, CalibrationConfig()) < 0.85
 
 
 @given(scored())

@@ -25,9 +25,11 @@ def cuts(prob: Floats) -> Floats:
 def choose_threshold(prob: Floats, label: NDArray[Any], settings: CalibrationConfig) -> float:
     """The cut that `settings.threshold` asks for; among equals, the nearest to 0.5.
 
-    Rules: 'balanced', the highest balanced accuracy; 'f1', the highest F1; 'fpr', the highest recall among cuts with
-    a false positive rate of at most `max_fpr`, then the lowest such rate; 'cost', the least sum of 1 for each false
-    alarm and `miss_cost` for each missed fake. All of it on these rows: on others, the rate or the cost is about this.
+    Rules: 'balanced', the highest balanced accuracy, and less than a standard error below it is equal, too: that much
+    is chance, and calibrated probabilities are decided best at 0.5 (the rule is Breiman et al.'s of 1984, for trees);
+    'f1', the highest F1; 'fpr', the highest recall among cuts with a false positive rate of at most `max_fpr`, then the
+    lowest such rate; 'cost', the least sum of 1 for each false alarm and `miss_cost` for each missed fake. All of it
+    on these rows, taken as independent: on others, the rate or the cost is about this.
     """
     at = cuts(prob)
     fakes, reals = prob[label == 1], prob[label == 0]
@@ -35,15 +37,28 @@ def choose_threshold(prob: Floats, label: NDArray[Any], settings: CalibrationCon
     alarms, hits = len(reals) - right_reals, len(fakes) - misses
     recall, fpr = hits / len(fakes), alarms / len(reals)
     if settings.threshold == "balanced":
-        merit = recall - fpr
+        return _nearest_to_half(at, recall - fpr, misses / len(fakes) ** 2, alarms / len(reals) ** 2)
     elif settings.threshold == "f1":
         merit = 2 * hits / (hits + alarms + len(fakes))
     elif settings.threshold == "cost":
         merit = -(alarms + settings.miss_cost * misses) / (len(reals) + settings.miss_cost * len(fakes))
     else:  # each hit is worth more than all alarms together, and a rate above the limit is out of the question
         merit = np.where(fpr <= settings.max_fpr + ROUNDING, hits - alarms / (len(reals) + 1), -np.inf)
-    best = at[merit >= merit.max() - ROUNDING]
-    return float(best[np.abs(best - 0.5).argmin()])
+    return _nearest_to_half(at, merit)
+
+
+def _nearest_to_half(at: Floats, merit: Floats, *counted: Floats) -> float:
+    """The cut of highest merit, or with `counted` any that loses less than a standard error against it.
+
+    `counted`: what each cut gets wrong of each class, over that class's size squared. Two cuts' differences in them,
+    added up, are the variance of the difference of their merits: of the rows that one calls so and one otherwise.
+    """
+    equal = merit >= merit.max() - ROUNDING
+    if counted:
+        best = np.flatnonzero(equal)[np.abs(at[equal] - 0.5).argmin()]
+        error = np.sqrt(sum(np.abs(each - each[best]) for each in counted))
+        equal |= merit[best] - merit < error - ROUNDING
+    return float(at[equal][np.abs(at[equal] - 0.5).argmin()])
 
 
 def unsure_band(prob: Floats, label: NDArray[Any], threshold: float, unsure_error: float) -> tuple[float, float]:
