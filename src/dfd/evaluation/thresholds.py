@@ -48,7 +48,7 @@ def choose_threshold(prob: Floats, label: NDArray[Any], settings: CalibrationCon
 
 
 def _nearest_to_half(at: Floats, merit: Floats, *counted: Floats) -> float:
-    """The cut of highest merit, or with `counted` any that loses less than a standard error against it.
+    """The cut of highest merit, or with `counted` any among those that lose less than a standard error against it.
 
     `counted`: what each cut gets wrong of each class, over that class's size squared. Two cuts' differences in them,
     added up, are the variance of the difference of their merits: of the rows that one calls so and one otherwise.
@@ -58,6 +58,7 @@ def _nearest_to_half(at: Floats, merit: Floats, *counted: Floats) -> float:
         best = np.flatnonzero(equal)[np.abs(at[equal] - 0.5).argmin()]
         error = np.sqrt(sum(np.abs(each - each[best]) for each in counted))
         equal |= merit[best] - merit < error - ROUNDING
+        equal[np.argmax(equal) : len(equal) - np.argmax(equal[::-1])] = True  # between two that will do, all will
     return float(at[equal][np.abs(at[equal] - 0.5).argmin()])
 
 
