@@ -188,6 +188,12 @@ class TrainerConfig:
     warmup: float = setting(0.05, "share of all steps in which the rate rises from 0", low=0, high=1)
     clip_grad: float = setting(1.0, "largest norm of the gradient; 0: no clipping", low=0)
     ema: float = setting(0.0, "decay of the moving average of the weights; 0: none", low=0, high=0.99999)
+    teacher: str | None = setting(
+        None, "gradient: a detector to learn from beside the labels: a bundle, a finished run, or a folder of runs"
+    )
+    teacher_share: float = setting(
+        0.7, "weight of the teacher's probabilities in the targets; the rest is that of the labels", low=0, high=1
+    )
     label_smoothing: float = setting(0.0, "targets become s/2 and 1 - s/2", low=0, high=0.5)
     balance: str = setting(
         "none",
@@ -442,7 +448,9 @@ class EvalConfig:
         "${oc.select:fid.name,${oc.select:data.name,bundle}}",
         "name of the run; outputs/eval/<name>/<time> is its folder",
     )
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     backend: str = setting("auto", BACKEND_HELP, choices=BACKENDS)
     data: DataConfig | None = None
     split: str = setting("test", "split to measure on", choices=("val", "test"))
@@ -474,7 +482,9 @@ class FeaturesConfig:
     name: str = setting(
         "${oc.select:data.name,bundle}", "name of the run; outputs/features/<name>/<time> is its folder"
     )
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     data: DataConfig | None = None
     batch_size: int = setting(32, "images a forward pass", low=1)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -556,7 +566,9 @@ class PredictConfig:
 
     name: str = setting("predict", "name of the run; outputs/predict/<name>/<time> is its folder")
     inputs: list[str] = setting([], "files, folders (searched recursively) and globs; bare arguments are added here")
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     backend: str = setting("auto", BACKEND_HELP, choices=BACKENDS)
     output: str | None = setting(None, "also write the table to this .parquet, .csv or .json file")
     cards: int = setting(1, "verdict cards are made if there are at most this many images", low=0)
@@ -573,7 +585,9 @@ class ExplainConfig:
 
     name: str = setting("${method}", "name of the run; outputs/explain/<name>/<time> is its folder")
     inputs: list[str] = setting([], "files, folders (searched recursively) and globs; bare arguments are added here")
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     method: str = setting("gradcam", "how the map is made", choices=METHODS)
     samples: int = setting(200, "shap, lime, integrated_gradients: forward passes an image", low=10, high=100_000)
     views: bool = setting(True, "also show spectrum, noise residual and error level")
@@ -598,7 +612,9 @@ class ExportConfig:
     """Write a bundle's networks as a graph for ONNX Runtime or OpenVINO, and prove that it says the same."""
 
     name: str = setting("${format}-${precision}", "name of the run; outputs/export/<name>/<time> is its folder")
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     format: str = setting("onnx", "of the graph", choices=("onnx", "openvino"))
     precision: str = setting(
         "fp32", "of the arithmetic; bf16 and int8: openvino alone", choices=("fp32", "bf16", "int8")
@@ -618,7 +634,9 @@ class ServeConfig:
     """Offer a bundle over HTTP: an API and a web page."""
 
     name: str = setting("serve", "name of the run; outputs/serve/<name>/<time> is its folder")
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     backend: str = setting("auto", BACKEND_HELP, choices=BACKENDS)
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0: all of this machine's")
     port: int = setting(8000, "port to listen on; 0: a free one", low=0, high=65535)
@@ -644,7 +662,9 @@ class ScoreConfig:
         [], "folders, globs, manifests, .tar shards, .parquet with a column of bytes; paths or URLs; bare arguments"
     )
     out: str = setting("scores", "folder for the parts; an unfinished one of the same task is continued")
-    bundle: str | None = setting(None, "bundle or run folder; default: the newest one under outputs/")
+    bundle: str | None = setting(
+        None, "bundle, run, or folder of runs (its newest); default: the newest one under outputs/"
+    )
     backend: str = setting("auto", BACKEND_HELP, choices=BACKENDS)
     engine: str = setting("local", "this machine, or a Ray cluster (extra 'ray')", choices=("local", "ray"))
     address: str | None = setting(None, "engine=ray: the cluster's address; default: one is started here")

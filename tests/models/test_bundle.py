@@ -93,6 +93,13 @@ def test_the_newest_bundle_is_found_or_the_one_that_is_named(tmp_path: Path) -> 
     assert bundle.load(bundle.find(None, tmp_path)).name == "new"
     assert bundle.load(bundle.find(str(tmp_path / "train" / "old" / "time"))).name == "old"
     assert bundle.load(bundle.find(str(tmp_path / "train" / "old" / "time" / "bundle"))).name == "old"
+    for age, name in enumerate(["newer", "older"]):
+        folder = tmp_path / "train" / "two" / name / "bundle"
+        made(folder, name)
+        os.utime(folder / "bundle.yaml", (-age, -age))
+    assert bundle.load(bundle.find(str(tmp_path / "train" / "two"))).name == "newer"
+    with pytest.raises(UserError, match="accepted is a bundle, the folder of a finished run, or one of several runs"):
+        bundle.find(str(tmp_path / "train"))
 
 
 def test_weights_of_another_network_are_noticed(tmp_path: Path) -> None:

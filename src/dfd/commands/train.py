@@ -32,6 +32,7 @@ from dfd.training.head_start import start_head
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
 from dfd.training.tasks import check_solver, task_of
+from dfd.training.teacher import Teacher, teacher_of
 
 
 def run(config: TrainConfig, out: Path) -> int:
@@ -44,8 +45,9 @@ def run(config: TrainConfig, out: Path) -> int:
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
     detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
     runtime.place(detector)
+    teacher = teacher_of(config, detector.preprocessing, manifest, runtime)
     if runtime.is_main:
-        _announce(config, manifest, origin, runtime, out)
+        _announce(config, manifest, origin, teacher, runtime, out)
     if config.cv.folds:
         return train_folds.run(config, manifest, detector, origin, runtime, out)
     manifest.rows("test")  # what the run will be measured on: its lack is told now, and not after hours
@@ -53,7 +55,7 @@ def run(config: TrainConfig, out: Path) -> int:
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )
-    task = task_of(config, detector, train, val, runtime)
+    task = task_of(config, detector, train, val, runtime, teacher)
     progress = fit(task, config.trainer, runtime, out, config.seed)
     runtime.wait()  # the main rank may still be writing
     task.load_weights(checkpoint.load_best(out))
@@ -62,11 +64,12 @@ def run(config: TrainConfig, out: Path) -> int:
         "weights": origin,
         "seconds": round(progress.seconds, 1),
         **_effort(progress),
+        **({"teacher": teacher.bundle.name, "teacher_sha256": teacher.bundle.sha256} if teacher else {}),
         "device": runtime.describe(),
     }
     logits = _logits(config, detector, val, runtime)
     if runtime.is_main:
-        made = _bundle(config, manifest, detector, logits, val, training)
+        made = _bundle(config, manifest, detector, logits, val, training, teacher)
         save(made, out / "bundle")
     runtime.wait()
     bundle = load(out / "bundle")  # what is measured is what lies on the disk
@@ -80,7 +83,9 @@ def run(config: TrainConfig, out: Path) -> int:
     return exit_code(predictions)
 
 
-def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Runtime, out: Path) -> None:
+def _announce(
+    config: TrainConfig, manifest: Manifest, origin: str, teacher: Teacher | None, runtime: Runtime, out: Path
+) -> None:
     present = manifest.table["split"].value_counts()
     counts = ", ".join(f"{present[split]} {split}" for split in SPLITS if split in present)
     print(f"data         {manifest.name} {manifest.fingerprint}: {counts}")
@@ -91,6 +96,8 @@ def _announce(config: TrainConfig, manifest: Manifest, origin: str, runtime: Run
     for caution in manifest.header.get("cautions", []):
         print(f"caution      {caution}")
     print(f"model        {config.model.name}, starting from: {origin}")
+    if teacher:
+        print(f"teacher      {teacher.bundle.name}: {teacher.folder}")
     print(f"device       {runtime.describe()}")
     print(f"run          {out}", flush=True)
 
@@ -136,8 +143,9 @@ def _bundle(
     logits: np.ndarray,
     val: Split,
     training: dict[str, Any],
+    teacher: Teacher | None,
 ) -> DetectorBundle:
-    """Everything chosen here is chosen on validation."""
+    """Everything chosen here is chosen on validation. What a teacher has seen, its pupil has heard of."""
     rows = {split: manifest.rows(split) for split in ("train", "val")}
     counts = {split: len(table) for split, table in rows.items()}
     labels, groups = (np.tile(each, len(logits)) for each in (val.labels, val.groups))
@@ -151,6 +159,6 @@ def _bundle(
         training=training,
         metrics={"split": "val", "n": len(val.labels), "auroc": float(roc_auc_score(val.labels, logits[0]))},
         config=yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True),
-        seen=seen_in(pd.concat(rows.values())),
+        seen=seen_in(pd.concat(rows.values())) | (teacher.bundle.seen if teacher else frozenset()),
         versions=versions(),
     )

@@ -181,21 +181,31 @@ def _check_kinds(content: dict[str, Any]) -> None:
             raise ValueError(f"files holds {name!r}: accepted are names of files beside it, with their sha256")
 
 
-def find(wanted: str | None, outputs: Path = Path("outputs")) -> Path:
-    """The bundle folder that `wanted` names (a bundle, or a run that holds one); None: the newest under `outputs`,
-    copies in exports not counted.
+def find(wanted: str | None, outputs: Path = Path("outputs"), setting: str = "bundle") -> Path:
+    """The bundle folder that `wanted` names: a bundle, a run that holds one, or a folder of runs, whose newest counts.
 
-    Raises UserError if there is none.
+    None: the newest under `outputs`, copies in exports not counted.
+
+    Raises UserError, in the name of the `setting` that it was wanted for, if there is none.
     """
     if wanted is not None:
         for folder in (Path(wanted), Path(wanted) / "bundle"):
             if (folder / FILE).is_file():
                 return folder
-        raise UserError(f"bundle={wanted}: no {FILE} there; accepted is a bundle or the folder of a finished run")
+        if among := list(Path(wanted).glob(f"*/bundle/{FILE}")):
+            return _newest(among)
+        raise UserError(
+            f"{setting}={wanted}: no {FILE} there; accepted is a bundle, the folder of a finished run, or one of "
+            "several runs, the newest of which is taken"
+        )
     found = [path for path in outputs.glob(f"*/*/*/bundle/{FILE}") if path.parents[3].name != "export"]
     if not found:
         raise UserError(f"no bundle under {outputs}/; run `dfd train` first, or name one with bundle=FOLDER")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return _newest(found)
+
+
+def _newest(files: list[Path]) -> Path:
+    return max(files, key=lambda path: path.stat().st_mtime).parent
 
 
 def seen_in(table: pd.DataFrame) -> frozenset[str]:

@@ -22,19 +22,31 @@ from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.optim import optimizer_of, set_learning_rate
 from dfd.training.splits import Split, check_data
+from dfd.training.teacher import Teacher
 
 
 class DetectorTask:
-    """Binary cross-entropy on the logit of 'fake'. See `dfd.training.loop.Task` for the methods' contracts."""
+    """Binary cross-entropy on the logit of 'fake', as the labels have it, and a teacher if there is one.
+
+    See `dfd.training.loop.Task` for the methods' contracts.
+    """
 
     monitor, lower_is_better = "val_auroc", False
     period = "epoch"
     told: tuple[str, ...] | None = None
     advice = "lower trainer.lr, or set trainer.clip_grad or runtime.precision=fp32"
 
-    def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        detector: Detector,
+        train: Split,
+        val: Split,
+        runtime: Runtime,
+        teacher: Teacher | None = None,
+    ) -> None:
         self._config, self._trainer, self._runtime = config, config.trainer, runtime
-        self._train, self._val = train, val
+        self._train, self._val, self._teacher = train, val, teacher
         self._val_stream = stream_of(val.data, config.evaluation.batch_size, runtime, keep=True)
         self.detector = runtime.place(detector)
         if not config.model.lora:  # which has its own fixed and trained parts
@@ -151,8 +163,11 @@ class DetectorTask:
         target = self._labels[batch.rows].to(self._runtime.device, non_blocking=True)
         weight = self._class_weights[target.long()]
         smoothing = self._trainer.label_smoothing
-        logits = self._network(to_device(batch, self._runtime))
+        inputs = to_device(batch, self._runtime)
+        logits = self._network(inputs)
         target = target * (1 - smoothing) + smoothing / 2
+        if self._teacher is not None:
+            target = self._teacher.targets(target, inputs)
         return binary_cross_entropy_with_logits(logits.float(), target, weight)
 
     def _order(self, start_step: int, steps: int) -> TrainingOrder:

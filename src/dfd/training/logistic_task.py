@@ -27,6 +27,11 @@ def check_logistic(config: TrainConfig) -> None:
             f"trainer.solver=logistic fits a head on the features of a fixed backbone, and model.freeze="
             f"{config.model.freeze}; accepted is model.freeze=backbone, or trainer.solver=gradient"
         )
+    if config.trainer.teacher is not None:
+        raise UserError(
+            f"trainer.teacher={config.trainer.teacher} has no part in trainer.solver=logistic; accepted is "
+            "trainer.solver=gradient"
+        )
     if not config.trainer.c:
         raise UserError("trainer.c=[] names no strength; accepted is one number or more")
 

@@ -6,6 +6,7 @@ from dfd.runtime import Runtime
 from dfd.training.detector_task import DetectorTask
 from dfd.training.logistic_task import LogisticTask, check_logistic
 from dfd.training.splits import Split
+from dfd.training.teacher import Teacher
 
 
 def check_solver(config: TrainConfig) -> None:
@@ -15,8 +16,14 @@ def check_solver(config: TrainConfig) -> None:
 
 
 def task_of(
-    config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime
+    config: TrainConfig,
+    detector: Detector,
+    train: Split,
+    val: Split,
+    runtime: Runtime,
+    teacher: Teacher | None = None,
 ) -> DetectorTask | LogisticTask:
     """The task of `trainer.solver`."""
-    task = LogisticTask if config.trainer.solver == "logistic" else DetectorTask
-    return task(config, detector, train, val, runtime)
+    if config.trainer.solver == "logistic":
+        return LogisticTask(config, detector, train, val, runtime)
+    return DetectorTask(config, detector, train, val, runtime, teacher)

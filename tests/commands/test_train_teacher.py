@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfd.cli import main
+from dfd.config import RuntimeConfig
+from dfd.data.manifest import Manifest
+from dfd.models.bundle import DetectorBundle, load, seen_in
+from dfd.runtime import start
+from dfd.training.teacher import Teacher
+from tests.commands.conftest import Crossed, Trained, newest_run, tiny_arguments
+from tests.factories import two_class_folder
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_targets_lie_between_the_labels_and_what_the_teacher_says(trained: Trained, share: float) -> None:
+    bundle = load(trained.run / "bundle")
+    assert isinstance(bundle, DetectorBundle)
+    images = torch.randint(0, 256, (5, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    labels = torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0])
+    teacher = Teacher(
+        trained.run / "bundle", bundle, share, start(RuntimeConfig(device="cpu", precision="fp32"), cpu_bf16=False)
+    )
+    with torch.no_grad():
+        said = torch.from_numpy(bundle.calibration.prob(bundle.detector.eval()(images).numpy())).float()
+    torch.testing.assert_close(teacher.targets(labels, images), (1 - share) * labels + share * said)
+
+
+def test_a_pupil_learns_what_its_teacher_says(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that took fakes for real images and real images for fakes teaches the opposite of the labels."""
+    monkeypatch.chdir(tmp_path)
+    images = two_class_folder(tmp_path / "images", each=30, seed=1)
+    for old, new in (("real", "other"), ("fake", "real"), ("other", "fake")):
+        (images / old).rename(images / new)
+    learning = ["trainer.epochs=8", "augment=none"]
+    assert main([*tiny_arguments(images), *learning, "data.name=turned", "name=teacher"]) == 0
+    teacher = newest_run(tmp_path, name="teacher")
+    capsys.readouterr()
+    taught = [f"trainer.teacher={teacher}", "trainer.teacher_share=1"]
+    assert main([*tiny_arguments(trained.images), *learning, *taught]) == 0
+    assert f"teacher      teacher: {teacher}/bundle" in capsys.readouterr().out
+    run = newest_run(tmp_path)
+    assert json.loads((run / "metrics.json").read_text())["overall"]["auroc"]["value"] < 0.2
+    pupil = load(run / "bundle")
+    assert pupil.training["teacher_sha256"] == load(teacher / "bundle").sha256
+    assert pupil.seen > load(teacher / "bundle").seen
+
+
+def test_a_teacher_that_knows_the_test_images_is_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Split anew, images of the teacher's train split lie in the pupil's test split."""
+    monkeypatch.chdir(tmp_path)
+    anew = [*tiny_arguments(trained.images), "data.split_seed=7", "data.name=anew", f"trainer.teacher={trained.run}"]
+    assert main(anew) == 2
+    rows = Manifest.load(tmp_path / "data" / "prepared" / "anew").rows("test")
+    known = len(seen_in(rows) & load(trained.run / "bundle").seen)
+    assert known and f"{known} of the {len(rows)} test images of anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["cv.folds=2"], "has no part in a cross-validation"),
+        (["model.freeze=backbone"], "accepted is model.freeze=none"),
+        (["model.input_size=64"], "looks at images with size 32 and the model that is trained at 64"),
+        (["trainer.solver=logistic", "model.freeze=backbone"], "accepted is trainer.solver=gradient"),
+        (["trainer.teacher_share=1.5"], "trainer.teacher_share=1.5"),
+        (["trainer.teacher=nowhere"], "trainer.teacher=nowhere: no bundle.yaml there"),
+    ],
+)
+def test_what_a_teacher_cannot_do_is_told(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*tiny_arguments(trained.images), f"trainer.teacher={trained.run}", *settings]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("bundle.yaml"))
+
+
+def test_an_ensemble_does_not_teach(
+    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = ",".join(str(run) for run in crossed.runs)
+    assert main(["ensemble", f"members=[{runs}]", "name=both", "evaluation.resamples=100"]) == 0
+    ensemble = newest_run(tmp_path, command="ensemble", name="both")
+    capsys.readouterr()
+    assert main([*tiny_arguments(crossed.images), f"trainer.teacher={ensemble}"]) == 2
+    assert "is an ensemble; accepted is one detector" in capsys.readouterr().err
