@@ -733,7 +733,7 @@ class GanRedrawConfig:
     seed: int = setting(0, "seed of everything random", low=0)
     data: DataConfig = field(default_factory=DataConfig)
     families: list[str] = setting(
-        ["nearest", "shuffle", "transposed", "denoised"],
+        ["denoised", "nearest", "shuffle"],
         "ways of drawing, a network each: three kinds of larger pictures from smaller ones, and noise that is removed",
         choices=REDRAWERS,
     )
