@@ -40,27 +40,40 @@ def teacher_of(config: TrainConfig, pupil: Preprocessing, manifest: Manifest, ru
     wanted = config.trainer.teacher
     if wanted is None:
         return None
-    if config.cv.folds:
-        raise UserError(
-            f"trainer.teacher={wanted} has no part in a cross-validation: it knows images of all folds; "
-            "accepted is cv.folds=0"
-        )
-    if config.model.freeze == "backbone":
-        raise UserError(
-            f"trainer.teacher={wanted} looks at images, and with model.freeze=backbone training may not; accepted is "
-            "model.freeze=none"
-        )
+    _check_settings(config)
     folder = find(wanted, setting="trainer.teacher")
     bundle = load(folder)
     if not isinstance(bundle, DetectorBundle):
         raise UserError(f"trainer.teacher={wanted} is an ensemble; accepted is one detector")
+    _check_views(wanted, bundle.preprocessing, pupil)
+    _check_unseen(wanted, bundle, manifest)
+    return Teacher(folder, bundle, config.trainer.teacher_share, runtime)
+
+
+def _check_settings(config: TrainConfig) -> None:
+    if config.cv.folds:
+        raise UserError(
+            f"trainer.teacher={config.trainer.teacher} has no part in a cross-validation: it knows images of all "
+            "folds; accepted is cv.folds=0"
+        )
+    if config.model.freeze == "backbone":
+        raise UserError(
+            f"trainer.teacher={config.trainer.teacher} looks at images, and with model.freeze=backbone training may "
+            "not; accepted is model.freeze=none"
+        )
+
+
+def _check_views(wanted: str, teacher: Preprocessing, pupil: Preprocessing) -> None:
     for name in ("size", "fit", "interpolation"):
-        ours, theirs = getattr(pupil, name), getattr(bundle.preprocessing, name)
+        ours, theirs = getattr(pupil, name), getattr(teacher, name)
         if ours != theirs:
             raise UserError(
                 f"trainer.teacher={wanted} looks at images with {name} {theirs} and the model that is trained at "
                 f"{ours}; both must look at the same"
             )
+
+
+def _check_unseen(wanted: str, bundle: DetectorBundle, manifest: Manifest) -> None:
     test = manifest.rows("test")
     if known := len(seen_in(test) & bundle.seen):
         raise UserError(
@@ -68,4 +81,3 @@ def teacher_of(config: TrainConfig, pupil: Preprocessing, manifest: Manifest, ru
             f"{manifest.name}, and its pupil would be measured on them; accepted is a teacher that was trained on the "
             "same split, or on other data"
         )
-    return Teacher(folder, bundle, config.trainer.teacher_share, runtime)
