@@ -186,7 +186,7 @@ def test_redrawing_leaves_out_what_it_cannot_imitate_and_says_so(
     ("arguments", "message"),
     [
         (["families=[]"], "families=[] names no way of drawing"),
-        (["families=[poured]"], "is not one of the choices: nearest, shuffle, transposed, bilinear, denoised"),
+        (["families=[poured]"], "is not one of the choices: upscaled, denoised, nearest, shuffle, transposed"),
         (["crop=64"], "0 real images to learn from in its train split (of at least crop=64 pixels a side"),
         (["max_side=30"], "at most max_side=30 squared"),
         (["crop=18"], "crop=18: accepted are multiples of 4"),

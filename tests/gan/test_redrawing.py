@@ -37,6 +37,24 @@ def test_colours_in_the_large_stay_and_pixels_change(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", REDRAWERS)
+def test_what_is_drawn_is_as_sharp_as_the_photograph(family: str) -> None:
+    """The difference of neighbours, mean squared; a picture of each sharpness, and one that is flat stays nearly so."""
+    torch.manual_seed(0)
+    texture = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 24) - 0.5, size=96, mode="bicubic")
+    images = torch.cat([texture + 0.3 * (torch.rand(1, 3, 96, 96) - 0.5), texture, 0.05 * texture])
+    with torch.no_grad():
+        drawn = redrawn(redrawer(family), images)
+    ratio = _steps(drawn) / _steps(images)
+    assert ratio[:2].min() > 0.7
+    assert ratio[:2].max() < 1.5
+    assert drawn[2].std() < 0.1
+
+
+def _steps(images: torch.Tensor) -> torch.Tensor:
+    return images.diff(dim=3).square().mean(dim=(1, 2, 3)).sqrt()
+
+
+@pytest.mark.parametrize("family", REDRAWERS)
 def test_each_family_learns(family: str) -> None:
     """Faint blocks of one colour: after some steps the loss on the same images and noise is clearly lower."""
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ from them what drawing leaves behind and little else: a JPEG has been compressed
 datasets improve detection of latent diffusion-generated images'; Chen et al. 2025, 'Dual data alignment'; written from
 the papers). They take one ready autoencoder; these are several small ones that are trained on the photographs
 themselves, since each way of making a picture larger leaves its own traces, and one way of drawing by removing noise.
+What they draw is softer than a photograph; it is made as sharp again, lest a detector takes softness for forgery.
 """
 
 import math
@@ -18,7 +19,11 @@ from torch.nn.functional import avg_pool2d, interpolate
 WIDTH = 32  # channels at full size
 GROUPS = 8  # of channels, in normalisation
 WAIST_NOISE = 0.03  # deviation of the noise on what goes through the waist, values in -1..1
-EDGES = 2.0  # weight of local contrast in the loss of autoencoders
+EDGES = 2.0  # weight of local contrast in the loss of autoencoders and of the upscaler
+REDUCED = 4  # times smaller is what the upscaler draws from
+TRUNK = (64, 6)  # its channels at that size, and its residual layers
+OCTAVES = (3, 5, 11)  # pixels: sides of the means between which the fine lies that is made as strong as it was
+LOUDER = 4.0  # at most so many times, or so many times weaker
 NOISE = (0.02, 0.6)  # deviations that the denoiser is trained on, for pixels in -1..1
 START = (0.08, 0.35)  # those that redrawing begins at
 STEPS = 5  # of denoising
@@ -68,9 +73,42 @@ class Autoencoder(Redrawer):
         return self.up(torch.cat([waist, coarse], dim=1)) + smooth
 
     def loss(self, images: torch.Tensor) -> torch.Tensor:
-        """Mean absolute difference of pixels, and of their local contrast."""
-        drawn = self.draw(images).float()
-        return (drawn - images).abs().mean() + EDGES * (_contrast(drawn) - _contrast(images)).abs().mean()
+        """See `_unlikeness`."""
+        return _unlikeness(self.draw(images).float(), images)
+
+
+class Upscaler(Redrawer):
+    """Draws a picture from itself made `REDUCED` times smaller: all that is fine is made up.
+
+    It works at the small size, which is cheap, and enlarges at the end (Shi et al. 2016; Lim et al. 2017).
+    """
+
+    multiple = REDUCED
+
+    def __init__(self) -> None:
+        super().__init__()
+        width, layers = TRUNK
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1),
+            *[_Residual(width) for _ in range(layers)],
+            _nearest(width, width),
+            nn.SiLU(),
+            _nearest(width, WIDTH),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, 3, 3, padding=1),
+        )
+
+    def draw(self, images: torch.Tensor) -> torch.Tensor:
+        """See `Redrawer`. Without chance."""
+        small = interpolate(images, scale_factor=1 / REDUCED, mode="bicubic", align_corners=False, antialias=True)
+        smooth = interpolate(small, scale_factor=REDUCED, mode="bilinear", align_corners=False)
+        return self.body(small) + smooth
+
+    def loss(self, images: torch.Tensor) -> torch.Tensor:
+        """See `_unlikeness`."""
+        return _unlikeness(self.draw(images).float(), images)
 
 
 class Denoiser(Redrawer):
@@ -131,11 +169,6 @@ def _nearest(wide: int, narrow: int) -> nn.Module:
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(wide, narrow, 3, padding=1))
 
 
-def _bilinear(wide: int, narrow: int) -> nn.Module:
-    larger = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-    return nn.Sequential(larger, nn.Conv2d(wide, narrow, 3, padding=1))
-
-
 def _transposed(wide: int, narrow: int) -> nn.Module:
     return nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1)
 
@@ -146,35 +179,66 @@ def _shuffle(wide: int, narrow: int) -> nn.Module:
 
 UPWARD: dict[str, Any] = {
     "nearest": _nearest,
-    "bilinear": _bilinear,
     "transposed": _transposed,
     "shuffle": _shuffle,
 }
-WAISTS = {"nearest": (4, 16), "shuffle": (4, 16), "transposed": (2, 2), "bilinear": (4, 16)}  # factor, channels
+WAISTS = {"nearest": (4, 16), "shuffle": (4, 16), "transposed": (2, 2)}  # factor, channels
 
 
 def redrawer(family: str) -> Redrawer:
     """A network of a family, its weights random from torch's generator."""
+    if family == "upscaled":
+        return Upscaler()
     return Denoiser() if family == "denoised" else Autoencoder(family, *WAISTS[family])
 
 
 def redrawn(network: Redrawer, images: torch.Tensor) -> torch.Tensor:
     """Images in -1..1, [N, 3, H, W] of any size, drawn again: alike in the large, of another making in the small.
 
-    Random, from torch's generator.
+    As sharp as they were. Random, from torch's generator.
     """
     height, width = images.shape[2:]
     missing = (-width % network.multiple, -height % network.multiple)
     padded = nn.functional.pad(images, (0, missing[0], 0, missing[1]), mode="replicate")
     difference = network.draw(padded).float()[..., :height, :width] - images
     difference = difference - _coarse(difference)
-    return (images + _between(STRENGTH, len(images), images) * difference).clamp(-1, 1)
+    mixed = images + _between(STRENGTH, len(images), images) * difference
+    return _as_sharp(mixed, images).clamp(-1, 1)
+
+
+def _as_sharp(drawn: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """`drawn` with each octave of what is fine as strong, on the whole, as in `images`."""
+    *fine, rest = _octaves(drawn)
+    wanted = [_strength(octave) for octave in _octaves(images)]
+    for octave, strength in zip(fine, wanted, strict=False):
+        rest = rest + octave * (strength / _strength(octave)).clamp(1 / LOUDER, LOUDER)
+    return rest
+
+
+def _octaves(images: torch.Tensor) -> list[torch.Tensor]:
+    """From the finest down, and what is left; they add up to the images."""
+    found = []
+    for side in OCTAVES:
+        smooth = avg_pool2d(images, side, stride=1, padding=side // 2, count_include_pad=False)
+        found.append(images - smooth)
+        images = smooth
+    return [*found, images]
+
+
+def _strength(octave: torch.Tensor) -> torch.Tensor:
+    """[N, 1, 1, 1], never 0."""
+    return octave.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-4)
 
 
 def _coarse(images: torch.Tensor) -> torch.Tensor:
     size = images.shape[2:]
     cells = [max(1, side // COARSE) for side in size]
     return interpolate(interpolate(images, cells, mode="area"), size, mode="bilinear", align_corners=False)
+
+
+def _unlikeness(drawn: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of pixels, and of their local contrast."""
+    return (drawn - images).abs().mean() + EDGES * (_contrast(drawn) - _contrast(images)).abs().mean()
 
 
 def _contrast(images: torch.Tensor) -> torch.Tensor:
