@@ -13,7 +13,7 @@ from dfd.errors import UserError
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 BACKEND_HELP = "what runs the networks; auto: the graph if the bundle is that of an export, else torch"
 METHODS = ("gradcam", "gradcampp", "shap", "lime", "occlusion", "integrated_gradients")
-REDRAWERS = ("upscaled", "denoised", "nearest", "shuffle", "transposed")
+REDRAWERS = ("upscaled2", "upscaled4", "upscaled8", "denoised", "nearest", "shuffle", "transposed")
 STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
 
 
@@ -733,9 +733,9 @@ class GanRedrawConfig:
     seed: int = setting(0, "seed of everything random", low=0)
     data: DataConfig = field(default_factory=DataConfig)
     families: list[str] = setting(
-        ["upscaled", "denoised"],
-        "ways of drawing, a network each: upscaled from a quarter of the size, noise that is removed, and autoencoders "
-        "with three ways up",
+        ["upscaled2", "upscaled4", "upscaled8", "denoised"],
+        "ways of drawing, a network each: from a half, a quarter or an eighth of the size, noise that is removed, and "
+        "autoencoders with three ways up",
         choices=REDRAWERS,
     )
     steps: int = setting(400, "training steps of each network", low=1)

@@ -151,7 +151,7 @@ def test_photographs_are_redrawn_and_a_detector_trains_with_them(
     inside: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = f"data.source={inside.images}"
-    assert main(["gan", "redraw", *REDRAW, source, "families=[shuffle,denoised]"]) == 0
+    assert main(["gan", "redraw", *REDRAW, source, "families=[shuffle,upscaled8]"]) == 0
     assert "use          dfd train data=[folder,gan:" in capsys.readouterr().out
     run = newest_run(inside.folder, "gan-redraw", "tiny")
     reals = Manifest.load(inside.folder / "data" / "prepared" / "tiny").table.query("label == 0")
@@ -186,10 +186,13 @@ def test_redrawing_leaves_out_what_it_cannot_imitate_and_says_so(
     ("arguments", "message"),
     [
         (["families=[]"], "families=[] names no way of drawing"),
-        (["families=[poured]"], "is not one of the choices: upscaled, denoised, nearest, shuffle, transposed"),
+        (
+            ["families=[poured]"],
+            "is not one of the choices: upscaled2, upscaled4, upscaled8, denoised, nearest, shuffle, transposed",
+        ),
         (["crop=64"], "0 real images to learn from in its train split (of at least crop=64 pixels a side"),
         (["max_side=30"], "at most max_side=30 squared"),
-        (["crop=18"], "crop=18: accepted are multiples of 4"),
+        (["crop=18"], "crop=18: accepted are multiples of 8"),
         (["data.add=[gan:RUN]"], "data.add=['gan:RUN'] has no part in gan redraw"),
         (["data.min_side=20"], "data.min_side=20 has no part in gan redraw"),
     ],

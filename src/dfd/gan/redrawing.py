@@ -19,9 +19,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 WIDTH = 32  # channels at full size
 GROUPS = 8  # of channels, in normalisation
 WAIST_NOISE = 0.03  # deviation of the noise on what goes through the waist, values in -1..1
-EDGES = 2.0  # weight of local contrast in the loss of autoencoders and of the upscaler
-REDUCED = 4  # times smaller is what the upscaler draws from
-TRUNK = (64, 6)  # its channels at that size, and its residual layers
+EDGES = 2.0  # weight of local contrast in the loss of autoencoders and upscalers
+TRUNK = (64, 6)  # an upscaler's channels at the small size, and its residual layers
 OCTAVES = (3, 5, 11)  # pixels: sides of the means between which the fine lies that is made as strong as it was
 LOUDER = 4.0  # at most so many times, or so many times weaker
 NOISE = (0.02, 0.6)  # deviations that the denoiser is trained on, for pixels in -1..1
@@ -34,7 +33,7 @@ STRENGTH = (0.5, 1.0)  # share of the difference that is kept
 class Redrawer(nn.Module, ABC):
     """Draws images in -1..1, [N, 3, H, W], again. `multiple`: what H and W must be multiples of."""
 
-    multiple: ClassVar[int] = 4
+    multiple: ClassVar[int] = 8
 
     @abstractmethod
     def loss(self, images: torch.Tensor) -> torch.Tensor:
@@ -78,21 +77,20 @@ class Autoencoder(Redrawer):
 
 
 class Upscaler(Redrawer):
-    """Draws a picture from itself made `REDUCED` times smaller: all that is fine is made up.
+    """Draws a picture from itself made `factor` times smaller, a power of 2: all that is fine is made up.
 
     It works at the small size, which is cheap, and enlarges at the end (Shi et al. 2016; Lim et al. 2017).
     """
 
-    multiple = REDUCED
-
-    def __init__(self) -> None:
+    def __init__(self, factor: int) -> None:
         super().__init__()
+        self.factor = factor
         width, layers = TRUNK
+        doublings = int(math.log2(factor)) - 1
         self.body = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1),
             *[_Residual(width) for _ in range(layers)],
-            _nearest(width, width),
-            nn.SiLU(),
+            *[part for _ in range(doublings) for part in (_nearest(width, width), nn.SiLU())],
             _nearest(width, WIDTH),
             nn.SiLU(),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
@@ -102,8 +100,8 @@ class Upscaler(Redrawer):
 
     def draw(self, images: torch.Tensor) -> torch.Tensor:
         """See `Redrawer`. Without chance."""
-        small = interpolate(images, scale_factor=1 / REDUCED, mode="bicubic", align_corners=False, antialias=True)
-        smooth = interpolate(small, scale_factor=REDUCED, mode="bilinear", align_corners=False)
+        small = interpolate(images, scale_factor=1 / self.factor, mode="bicubic", align_corners=False, antialias=True)
+        smooth = interpolate(small, scale_factor=self.factor, mode="bilinear", align_corners=False)
         return self.body(small) + smooth
 
     def loss(self, images: torch.Tensor) -> torch.Tensor:
@@ -182,13 +180,14 @@ UPWARD: dict[str, Any] = {
     "transposed": _transposed,
     "shuffle": _shuffle,
 }
+UPSCALED = {"upscaled2": 2, "upscaled4": 4, "upscaled8": 8}  # times
 WAISTS = {"nearest": (4, 16), "shuffle": (4, 16), "transposed": (2, 2)}  # factor, channels
 
 
 def redrawer(family: str) -> Redrawer:
     """A network of a family, its weights random from torch's generator."""
-    if family == "upscaled":
-        return Upscaler()
+    if family in UPSCALED:
+        return Upscaler(UPSCALED[family])
     return Denoiser() if family == "denoised" else Autoencoder(family, *WAISTS[family])
 
 
