@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,27 @@ def test_an_ensemble_does_not_teach(
     capsys.readouterr()
     assert main([*tiny_arguments(crossed.images), f"trainer.teacher={ensemble}"]) == 2
     assert "is an ensemble; accepted is one detector" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_the_teacher_that_it_began_with(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of runs stands for the newest of them, which may be another one by then."""
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    short = [*tiny_arguments(trained.images), "trainer.max_steps=2"]
+    pupil = [*short, "trainer.teacher=outputs/train/teacher"]
+    assert main([*short, "name=teacher"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("dfd.commands.train._bundle", cut_off)
+        assert main(pupil) == 130
+    assert main([*short, "name=teacher", "seed=1"]) == 0
+    capsys.readouterr()
+    assert main([*pupil, "resume=true"]) == 2
+    told = capsys.readouterr().err
+    assert "is not the bundle that this run began with" in told and "Traceback" not in told
+    shutil.rmtree(newest_run(tmp_path, name="teacher"))
+    assert main([*pupil, "resume=true"]) == 0

@@ -22,7 +22,7 @@ from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.optim import optimizer_of, set_learning_rate
 from dfd.training.splits import Split, check_data
-from dfd.training.teacher import Teacher
+from dfd.training.teacher import Teacher, check_teacher
 
 
 class DetectorTask:
@@ -117,13 +117,15 @@ class DetectorTask:
         self._trained_part(self.detector).load_state_dict(weights, strict=not self._config.model.lora)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, and the data that the steps so far were taken on."""
+        """Everything that the next step depends on; the data and the teacher that the steps so far learnt from."""
         parts = {name: part.state_dict() for name, part in self._stateful().items()}
-        return {"data": self._train.fingerprint, "detector": self.trained_weights(), **parts}
+        told = {"data": self._train.fingerprint, "teacher": self._teacher and self._teacher.bundle.sha256}
+        return {**told, "detector": self.trained_weights(), **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UserError if the data are not those that the run began with."""
+        """Raises UserError if the data, or the teacher, are not those that the run began with."""
         check_data(state["data"], self._train.fingerprint)
+        check_teacher(state.get("teacher"), self._teacher)
         self.load_weights(state["detector"])
         for name, part in self._stateful().items():
             if name in state:  # a run that goes on in fp16 has a scaler that it did not have before

@@ -50,6 +50,15 @@ def teacher_of(config: TrainConfig, pupil: Preprocessing, manifest: Manifest, ru
     return Teacher(folder, bundle, config.trainer.teacher_share, runtime)
 
 
+def check_teacher(before: str | None, now: Teacher | None) -> None:
+    """Raise UserError if a run that is to go on was begun with a teacher of another sha256, or without one."""
+    if now and before != now.bundle.sha256:
+        raise UserError(
+            f"trainer.teacher={now.folder} is not the bundle that this run began with: it was trained since, or "
+            "trainer.teacher names another one; accepted is the same bundle, or start again without resume=true"
+        )
+
+
 def _check_settings(config: TrainConfig) -> None:
     if config.cv.folds:
         raise UserError(
