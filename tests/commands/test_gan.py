@@ -152,15 +152,16 @@ def test_photographs_are_redrawn_and_a_detector_trains_with_them(
 ) -> None:
     source = f"data.source={inside.images}"
     assert main(["gan", "redraw", *REDRAW, source, "families=[shuffle,upscaled8]"]) == 0
-    assert "use          dfd train data=[folder,gan:" in capsys.readouterr().out
+    told = capsys.readouterr().out
     run = newest_run(inside.folder, "gan-redraw", "tiny")
+    assert f"use          dfd train, on the same data, with data.add=[gan:{run}]" in told
     reals = Manifest.load(inside.folder / "data" / "prepared" / "tiny").table.query("label == 0")
     made = Manifest.load(run).table
     assert sorted(zip(made["group"], made["split"], strict=True)) == sorted(
         zip(reals["group"], reals["split"], strict=True)
     )
     arguments = ["trainer.max_steps=2", "trainer.batch_size=8", "name=redrawn", *TINY]
-    assert main(["train", f"data=[folder,gan:{run}]", "data.name=tiny", source, *arguments]) == 0
+    assert main(["train", "data=folder", f"data.add=[gan:{run}]", "data.name=tiny", source, *arguments]) == 0
     metrics = json.loads((newest_run(inside.folder, "train", "redrawn") / "metrics.json").read_text())
     assert set(metrics["by_source"]) == {"tiny-real", "tiny-fake", "redrawn-tiny"}
 

@@ -39,5 +39,5 @@ def run(config: GanGenerateConfig, out: Path) -> int:
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
     if repeated := manifest.header["duplicates"]["near"]:
         print(f"             {repeated:,} nearly repeat another one; such images are in one split")
-    print(f"manifest     {out / TABLE}\nuse          dfd train data=[{saved.data['module']},{MARK}{out}]")
+    print(f"manifest     {out / TABLE}\nuse          dfd train, on the same data, with data.add=[{MARK}{out}]")
     return EXIT_OK

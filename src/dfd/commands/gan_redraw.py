@@ -58,7 +58,7 @@ def run(config: GanRedrawConfig, out: Path) -> int:
     )
     counts = made.table["split"].value_counts()
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
-    print(f"manifest     {out / TABLE}\nuse          dfd train data=[{config.data.module},{MARK}{out}]")
+    print(f"manifest     {out / TABLE}\nuse          dfd train, on the same data, with data.add=[{MARK}{out}]")
     return EXIT_OK
 
 
