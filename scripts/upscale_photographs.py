@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from dfd.data.manifest import Manifest
+from dfd.errors import UserError
 
 
 def main() -> int:
@@ -31,9 +32,13 @@ def main() -> int:
     parser.add_argument("--reduced", type=int, default=4, help="times smaller is what the network gets (4)")
     parser.add_argument("--n", type=int, default=160, help="photographs, the first ones of test (160)")
     chosen = parser.parse_args()
-    manifest = Manifest.load(chosen.prepared)
+    if chosen.out.exists():
+        parser.error(f"OUT {chosen.out} exists; accepted is a folder to make")
+    try:
+        manifest, upscaler = Manifest.load(chosen.prepared), Upscaler(chosen.network)
+    except (UserError, ImportError) as error:
+        parser.error(str(error))
     rows = manifest.rows("test").query("label == 0")[: chosen.n]
-    upscaler = Upscaler(chosen.network)
     for label in ("real", "fake"):
         (chosen.out / label).mkdir(parents=True)
     for number, path in enumerate(rows["path"]):
@@ -57,7 +62,7 @@ class Upscaler:
         options.use_vulkan_compute = options.use_bf16_storage = False
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         if self._net.load_param(f"{network}.param") or self._net.load_model(f"{network}.bin"):
-            sys.exit(f"--network {network}: no .param and .bin of a network for ncnn")
+            raise UserError(f"--network {network}: no .param and .bin of a network for ncnn")
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """float32 [h, w, 3] in 0..1 to [H, W, 3] in about 0..1."""
