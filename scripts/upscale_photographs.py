@@ -17,9 +17,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
+from dfd.config import DataConfig
+from dfd.data.decode import read_image
 from dfd.data.manifest import Manifest
+from dfd.data.samples import write_like
 from dfd.errors import UserError
 
 
@@ -41,12 +44,10 @@ def main() -> int:
     rows = manifest.rows("test").query("label == 0")[: chosen.n]
     for label in ("real", "fake"):
         (chosen.out / label).mkdir(parents=True)
-    for number, path in enumerate(rows["path"]):
-        with Image.open(manifest.file(path)) as original:
-            photograph = original.convert("RGB")
-            name = f"{number:06}{Path(path).suffix.lower()}"
-            save(photograph, original, chosen.out / "real" / name)
-            save(drawn(upscaler, photograph, chosen.reduced), original, chosen.out / "fake" / name)
+    for number, path in enumerate(map(manifest.file, rows["path"])):
+        photograph = read_image(path, DataConfig.max_pixels)
+        write_like(path, photograph, chosen.out / "real" / f"{number:06}")
+        write_like(path, drawn(upscaler, photograph, chosen.reduced), chosen.out / "fake" / f"{number:06}")
     print(f"{len(rows):,} photographs and as many drawn ones: {chosen.out}")
     return 0
 
@@ -73,21 +74,13 @@ class Upscaler:
             return np.array(larger).transpose(1, 2, 0)
 
 
-def drawn(upscaler: Upscaler, photograph: Image.Image, reduced: int) -> Image.Image:
-    """The photograph, drawn again from itself made `reduced` times smaller."""
-    size = tuple(max(1, side // reduced) for side in photograph.size)
-    small = np.asarray(photograph.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
+def drawn(upscaler: Upscaler, photograph: np.ndarray, reduced: int) -> np.ndarray:
+    """The photograph, uint8 [H, W, 3], drawn again from itself made `reduced` times smaller."""
+    image = Image.fromarray(photograph)
+    size = (max(1, image.width // reduced), max(1, image.height // reduced))
+    small = np.asarray(image.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
     pixels = (upscaler(small).clip(0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(pixels).resize(photograph.size, Image.Resampling.BICUBIC)
-
-
-def save(image: Image.Image, original: Image.Image, path: Path) -> None:
-    """As the original was saved."""
-    if original.format != "JPEG":
-        image.save(path, original.format)
-        return
-    tables = {"qtables": original.quantization, "subsampling": JpegImagePlugin.get_sampling(original)}  # type: ignore[attr-defined]
-    image.save(path, "JPEG", **tables)
+    return np.asarray(Image.fromarray(pixels).resize(image.size, Image.Resampling.BICUBIC))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def write_redrawn(
         (folder / IMAGES).mkdir(parents=True)
         rows = []
         for number, (row, pixels) in enumerate(parts):
-            _write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:09}")
+            write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:09}")
             rows.append(row)
         table = _described(folder, name, workers)
         origin = pd.DataFrame(rows, index=table.index)
@@ -129,8 +129,8 @@ def _write_images(folder: Path, parts: Iterable[np.ndarray], form: Form) -> None
             number += 1
 
 
-def _write_like(original: Path, pixels: np.ndarray, target: Path) -> None:
-    """Save an image as its original is saved."""
+def write_like(original: Path, pixels: np.ndarray, target: Path) -> None:
+    """Save an image uint8 [H, W, 3] as its original is saved, under `target` with that format's suffix."""
     image, source = Image.fromarray(pixels), open_image(read_bytes(original), max_pixels=2**31)
     image = image.convert("L") if source.mode == "L" else image
     if isinstance(source, JpegImagePlugin.JpegImageFile):

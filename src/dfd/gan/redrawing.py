@@ -35,9 +35,10 @@ class Redrawer(nn.Module, ABC):
 
     multiple: ClassVar[int] = 8
 
-    @abstractmethod
     def loss(self, images: torch.Tensor) -> torch.Tensor:
-        """What training makes small, a scalar."""
+        """What training makes small, a scalar: mean absolute difference of pixels, and of their local contrast."""
+        drawn = self.draw(images).float()
+        return (drawn - images).abs().mean() + EDGES * (_contrast(drawn) - _contrast(images)).abs().mean()
 
     @abstractmethod
     def draw(self, images: torch.Tensor) -> torch.Tensor:
@@ -71,10 +72,6 @@ class Autoencoder(Redrawer):
         smooth = interpolate(coarse, scale_factor=self.factor, mode="bilinear", align_corners=False)
         return self.up(torch.cat([waist, coarse], dim=1)) + smooth
 
-    def loss(self, images: torch.Tensor) -> torch.Tensor:
-        """See `_unlikeness`."""
-        return _unlikeness(self.draw(images).float(), images)
-
 
 class Upscaler(Redrawer):
     """Draws a picture from itself made `factor` times smaller, a power of 2: all that is fine is made up.
@@ -103,10 +100,6 @@ class Upscaler(Redrawer):
         small = interpolate(images, scale_factor=1 / self.factor, mode="bicubic", align_corners=False, antialias=True)
         smooth = interpolate(small, scale_factor=self.factor, mode="bilinear", align_corners=False)
         return self.body(small) + smooth
-
-    def loss(self, images: torch.Tensor) -> torch.Tensor:
-        """See `_unlikeness`."""
-        return _unlikeness(self.draw(images).float(), images)
 
 
 class Denoiser(Redrawer):
@@ -233,11 +226,6 @@ def _coarse(images: torch.Tensor) -> torch.Tensor:
     size = images.shape[2:]
     cells = [max(1, side // COARSE) for side in size]
     return interpolate(interpolate(images, cells, mode="area"), size, mode="bilinear", align_corners=False)
-
-
-def _unlikeness(drawn: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of pixels, and of their local contrast."""
-    return (drawn - images).abs().mean() + EDGES * (_contrast(drawn) - _contrast(images)).abs().mean()
 
 
 def _contrast(images: torch.Tensor) -> torch.Tensor:
