@@ -13,7 +13,7 @@ from dfd.errors import UserError
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 BACKEND_HELP = "what runs the networks; auto: the graph if the bundle is that of an export, else torch"
 METHODS = ("gradcam", "gradcampp", "shap", "lime", "occlusion", "integrated_gradients")
-REDRAWERS = ("upscaled2", "upscaled4", "upscaled8", "denoised", "nearest", "shuffle", "transposed")
+REDRAWERS = ("upscaled2", "upscaled4", "upscaled8", "denoised", "nearest", "latent", "shuffle", "transposed")
 STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
 
 
@@ -66,7 +66,7 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """The network: a timm backbone under one linear unit that gives the logit of 'fake'."""
+    """The network: a timm backbone under a linear head that gives the logit of 'fake'."""
 
     name: str = setting("???", "short name, used in folder names and tables")
     backbone: str = setting("???", "timm model name, with its weights tag")
@@ -84,6 +84,13 @@ class ModelConfig:
         0, "rank of what is added to the matrices of a fixed vision transformer; 0: nothing is added", low=0, high=256
     )
     lora_from: int = setting(1, "lora: the first block that is added to, 1 the first", low=1)
+    units: int = setting(
+        1,
+        "linear units of the head, whose odds add up, so that each may know a kind of fake; 0: one for each source of "
+        "fakes in the training data",
+        low=0,
+        high=64,
+    )
     dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
     drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)
     input_size: int | None = setting(
@@ -733,9 +740,9 @@ class GanRedrawConfig:
     seed: int = setting(0, "seed of everything random", low=0)
     data: DataConfig = field(default_factory=DataConfig)
     families: list[str] = setting(
-        ["upscaled2", "upscaled4", "upscaled8", "denoised"],
-        "ways of drawing, a network each: from a half, a quarter or an eighth of the size, noise that is removed, and "
-        "autoencoders with three ways up",
+        ["upscaled2", "upscaled4", "upscaled8", "denoised", "latent"],
+        "ways of drawing, a network each: from a half, a quarter or an eighth of the size; noise that is removed; an "
+        "autoencoder as narrow as those of latent diffusion, and wider ones with three ways up",
         choices=REDRAWERS,
     )
     steps: int = setting(400, "training steps of each network", low=1)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from dfd.cli import main
 from dfd.data.manifest import Manifest
-from dfd.models.bundle import load
+from dfd.models.bundle import DetectorBundle, load
 from dfd.training.logistic_task import LogisticTask
 from tests.commands.conftest import Trained, newest_run, spoiled, tiny_arguments
 from tests.factories import two_class_folder
@@ -88,6 +88,26 @@ def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
     bundle = load(run / "bundle")
     assert bundle.metrics["auroc"] > 0.9 and bundle.training["c"] in (0.1, 10)
     assert "logistic regression, c = " in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "units"), [(["model.units=0"], 1), (["model.units=2", "trainer.max_steps=3", "trainer.head_c=0"], 2)]
+)
+def test_units_of_the_head(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], units: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, *settings)) == 0
+    bundle = load(newest_run(tmp_path) / "bundle")
+    assert isinstance(bundle, DetectorBundle) and bundle.model.units == bundle.detector.linear.out_features == units
+
+
+def test_units_of_folds_are_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(tiny_arguments(trained.images, "cv.folds=3", "model.units=2")) == 2
+    assert "model.units=2 with cv.folds=3" in capsys.readouterr().err
 
 
 def test_logistic_regression_also_learns_from_changed_copies_and_splices(

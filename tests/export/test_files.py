@@ -28,26 +28,27 @@ from tests.factories import tiny_bundle, tiny_ensemble, tiny_model, tiny_preproc
 OUTPUTS = ["values", "logit", "prob", "member_logits"]
 
 
-def bundle_of(backbone: str, size: int) -> DetectorBundle:
+def bundle_of(backbone: str, size: int, units: int = 1) -> DetectorBundle:
     torch.manual_seed(0)
-    detector = build(tiny_model(backbone=backbone, input_size=size), tiny_preprocessing(size=size)).eval()
+    detector = build(tiny_model(backbone=backbone, input_size=size, units=units), tiny_preprocessing(size=size)).eval()
     with torch.no_grad():
         detector.linear.weight.mul_(100)
     return replace(tiny_bundle(), detector=detector)
 
 
 @pytest.mark.parametrize(
-    ("backbone", "size"),
+    ("backbone", "size", "units"),
     [
-        ("test_vit.r160_in1k", 32),
-        ("tf_mobilenetv3_small_minimal_100", 32),  # TensorFlow's padding
-        ("gan_discriminator-r32-b256-m8-g4-both", 32),  # Fourier transform
+        ("test_vit.r160_in1k", 32, 1),
+        ("test_vit.r160_in1k", 32, 3),
+        ("tf_mobilenetv3_small_minimal_100", 32, 1),  # TensorFlow's padding
+        ("gan_discriminator-r32-b256-m8-g4-both", 32, 1),  # Fourier transform
     ],
 )
 def test_every_kind_of_backbone_says_the_same_at_any_batch_size(
-    backbone: str, size: int, place: Path, runtime: Runtime
+    backbone: str, size: int, units: int, place: Path, runtime: Runtime
 ) -> None:
-    bundle = bundle_of(backbone, size)
+    bundle = bundle_of(backbone, size, units)
     reference = TorchEngine(bundle, runtime)
     graph = engine_of(make_graph(place, reference, "onnx", "fp32", None), bundle, runtime)
     for n in (1, 2, 5):

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,21 +29,24 @@ def split(seed: int, width: int, fingerprint: str = "print") -> Split:
     rows[:, -1] += 150 * labels
     data = Features(torch.from_numpy(rows.astype(np.float32)))
     paths = [str(row) for row in range(200)]
-    return Split(Images([], tiny_preprocessing(), 1), data, labels, np.arange(200), paths, fingerprint)
+    return Split(Images([], tiny_preprocessing(), 1), data, labels, labels, np.arange(200), paths, fingerprint)
 
 
-def task_of(detector: Detector, fingerprint: str = "print", **trainer: object) -> LogisticTask:
+def task_of(
+    detector: Detector, fingerprint: str = "print", sets: Callable[..., Split] | None = None, **trainer: object
+) -> LogisticTask:
     runtime_config = RuntimeConfig(device="cpu", precision="fp32", workers=0)
     config = TrainConfig(
         name="logistic",
         data=DataConfig(name="made"),
-        model=tiny_model(freeze="backbone"),
+        model=tiny_model(freeze="backbone", units=detector.linear.out_features),
         augment=AugmentConfig(name="none"),
         trainer=TrainerConfig(solver="logistic", **{"c": C, **trainer}),  # type: ignore[arg-type]
         runtime=runtime_config,
     )
     runtime = start(runtime_config, cpu_bf16=False)
-    train, val = (split(seed, detector.width, fingerprint) for seed in (0, 1))
+    made = sets or partial(split, fingerprint=fingerprint)
+    train, val = (made(seed, detector.width) for seed in (0, 1))
     return LogisticTask(config, detector, train, val, runtime)
 
 
@@ -80,3 +85,39 @@ def test_a_run_that_was_cut_off_goes_on_with_the_next_fit(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="the data have changed since the run began"):
         other = task_of(build(tiny_model(), tiny_preprocessing()), fingerprint="other")
         fit(other, other._config.trainer, other._runtime, run, 0)
+
+
+def kinds_that_disagree(seed: int, width: int) -> Split:
+    """Two kinds of fakes, one on each side of the real images: no plane parts both from them."""
+    rng = np.random.default_rng(seed)
+    kinds = np.arange(300) % 3
+    rows = rng.normal(size=(300, width))
+    rows[:, : width // 4] += 1.0 * (kinds == 1)[:, None] - 1.0 * (kinds == 2)[:, None]
+    data = Features(torch.from_numpy(rows.astype(np.float32)))
+    labels, paths = (kinds > 0).astype(np.int64), [str(row) for row in range(300)]
+    return Split(Images([], tiny_preprocessing(), 1), data, labels, kinds, np.arange(300), paths, "print")
+
+
+@pytest.mark.parametrize(("units", "least", "most"), [(1, 0.4, 0.6), (2, 0.99, 1.0)])
+def test_a_unit_for_each_kind_tells_kinds_that_disagree(units: int, least: float, most: float) -> None:
+    detector = build(tiny_model(units=units), tiny_preprocessing())
+    task = task_of(detector, sets=kinds_that_disagree)
+    task.step(100.0, 0)
+    assert least <= task.validate()["val_auroc"] <= most
+
+
+def test_several_units_give_the_probability_of_multinomial_regression() -> None:
+    detector = build(tiny_model(units=2), tiny_preprocessing())
+    task_of(detector, sets=kinds_that_disagree).step(1.0, 0)
+    train = kinds_that_disagree(0, detector.width)
+    rows = train.data.features.numpy().astype(np.float64)  # type: ignore[union-attr]
+    scaled = (rows - rows.mean(0)) / (rows.std(0) * np.sqrt(detector.width))
+    real = LogisticRegression(max_iter=1000).fit(scaled, train.kinds).predict_proba(scaled)[:, 0]
+    prob = torch.sigmoid(detector.classify(train.data.features)).detach().numpy()  # type: ignore[union-attr]
+    assert prob == pytest.approx(1 - real, abs=1e-3)
+
+
+def test_units_that_no_kind_is_there_for_are_refused() -> None:
+    detector = build(tiny_model(units=3), tiny_preprocessing())
+    with pytest.raises(UserError, match=r"model.units=3: the training data hold 2 kinds of fakes.*accepted is 2, or 1"):
+        task_of(detector, sets=kinds_that_disagree)

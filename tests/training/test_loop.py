@@ -39,6 +39,7 @@ def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
         images,
         images,
         labels,
+        labels,
         np.arange(len(labels)),
         [path.name for path in paths],
         "data",

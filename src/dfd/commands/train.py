@@ -30,7 +30,7 @@ from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.head_start import start_head
 from dfd.training.loop import Progress, fit
-from dfd.training.splits import Split, load_split
+from dfd.training.splits import Split, fake_sources, load_split
 from dfd.training.tasks import check_solver, task_of
 from dfd.training.teacher import Teacher, teacher_of
 
@@ -42,6 +42,7 @@ def run(config: TrainConfig, out: Path) -> int:
     _check(config)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
+    config = _with_units(config, manifest)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
     detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
     runtime.place(detector)
@@ -81,6 +82,15 @@ def run(config: TrainConfig, out: Path) -> int:
         checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
     return exit_code(predictions)
+
+
+def _with_units(config: TrainConfig, manifest: Manifest) -> TrainConfig:
+    """The settings with a number of units for `model.units=0`."""
+    if config.model.units:
+        return config
+    kinds = len(fake_sources(manifest.rows("train")))
+    spliced = config.trainer.solver == "logistic" and config.augment.splices > 0  # where they are fitted as a kind
+    return replace(config, model=replace(config.model, units=kinds + spliced))
 
 
 def _announce(
@@ -127,6 +137,11 @@ def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtim
 def _check(config: TrainConfig) -> None:
     """Raise UserError for settings that don't go together."""
     check_solver(config)
+    if config.cv.folds and config.model.units != 1:
+        raise UserError(
+            f"model.units={config.model.units} with cv.folds={config.cv.folds}: the heads of folds are scaled and "
+            "averaged, which heads of several units can't be; accepted is model.units=1"
+        )
     copies = config.augment.val_copies
     if copies and config.cv.folds:
         raise UserError(

@@ -10,7 +10,7 @@ from dfd.export.combining import Combined, Part, Scale, inexpressible
 from dfd.inference.engine import needs_features
 from dfd.inference.graph import LOGIT, MEMBER_LOGITS, PROB, VALUES
 from dfd.models.bundle import Bundle
-from dfd.models.detector import Detector
+from dfd.models.detector import Detector, of_any_kind
 
 BELOW_ONE = 1 - 2.0**-24  # the largest float32 below 1
 
@@ -26,12 +26,12 @@ class Head(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.register_buffer("weight", detector.linear.weight.detach()[0].clone())
-        self.register_buffer("bias", detector.linear.bias.detach()[0].clone())
+        self.register_buffer("weight", detector.linear.weight.detach().clone())
+        self.register_buffer("bias", detector.linear.bias.detach().clone())
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        return (features * self.weight).sum(dim=1) + self.bias
+        return of_any_kind((features[:, None] * self.weight).sum(dim=2) + self.bias)
 
 
 class Exported(nn.Module):

@@ -1,5 +1,6 @@
-"""The detector: a timm backbone under one linear unit that gives the logit of 'fake'."""
+"""The detector: a timm backbone under a linear head that gives the logit of 'fake'."""
 
+import math
 from typing import Any
 
 import timm
@@ -22,6 +23,7 @@ class Detector(nn.Module):
 
     Normalisation is part of the network, so that training, inference and export cannot disagree on it.
     `width` is the number of features F that the head reads; `cpu_bf16` says whether bf16 pays on CPUs that have it.
+    The head has one linear unit, or several, see `of_any_kind`.
     """
 
     backbone: Backbone
@@ -35,7 +37,7 @@ class Detector(nn.Module):
         self.backbone = backbone
         # 'num_features' is the width of the last feature map; VGG's pooled features are wider.
         self.width = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
-        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(self.width, 1))
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(self.width, config.units))
         self.reset_head()
         # Not in the state dict: bundle.yaml states them, and one fact has one place.
         self.register_buffer("scale", _per_channel(preprocessing.std) * 255, persistent=False)
@@ -43,12 +45,12 @@ class Detector(nn.Module):
 
     @property
     def linear(self) -> nn.Linear:
-        """The head's linear unit."""
+        """The head's linear units, K of them."""
         return self.head[1]  # type: ignore[return-value]
 
     def reset_head(self) -> None:
-        """Small random weights from torch's generator, and no bias."""
-        nn.init.zeros_(self.linear.bias)
+        """Small random weights from torch's generator, and a bias that makes the logit 0."""
+        nn.init.constant_(self.linear.bias, -math.log(self.linear.out_features))
         nn.init.normal_(self.linear.weight, std=0.01)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
@@ -58,23 +60,36 @@ class Detector(nn.Module):
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """Features [N, F] to logits [N]; in fp32 always, so that logits from kept features are those of the network."""
         with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float()).squeeze(-1)
+            return of_any_kind(self.head(features.float()))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images to logits [N]."""
         return self.classify(self.features(images))
 
 
+def of_any_kind(units: torch.Tensor) -> torch.Tensor:
+    """What each of K units says of an image, [N, K], as one logit of 'fake', [N].
+
+    A unit gives the log of the odds of its kind of fake against real. An image is of one kind, so that the odds add up
+    (multinomial logistic regression with 'real' as the class that the others are compared with). Under one unit kinds
+    would have to agree: what tells one from real speaks against another.
+    """
+    return units.squeeze(-1) if units.shape[-1] == 1 else units.logsumexp(dim=-1)
+
+
 @torch.no_grad()
 def rescale_head(detector: Detector, temperature: float, bias: float) -> None:
-    """Make every logit z into z / temperature + bias."""
+    """Make every logit z of a head with one unit into z / temperature + bias."""
     detector.linear.weight.div_(temperature)
     detector.linear.bias.div_(temperature).add_(bias)
 
 
 @torch.no_grad()
 def average_heads(detector: Detector, heads: list[dict[str, torch.Tensor]]) -> None:
-    """Give the detector the head whose logit is the mean of those of `heads` (states of `detector.head`)."""
+    """Give the detector the head whose logit is the mean of those of `heads`.
+
+    These are states of `detector.head`, of one unit each.
+    """
     detector.head.load_state_dict({key: torch.stack([head[key] for head in heads]).mean(dim=0) for key in heads[0]})
 
 

@@ -8,6 +8,7 @@ import torch
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.utils.class_weight import compute_sample_weight
 
 from dfd.config import TrainConfig
 from dfd.data.dataset import Features
@@ -40,7 +41,8 @@ class LogisticTask:
     """A step is a whole fit with one value of `trainer.c`. See `dfd.training.loop.Task` for the methods' contracts.
 
     Features are standardised by the training rows and scaled to a mean squared length of 1, so that a value of c means
-    the same for any number of features. The scaling then goes into the head's weights.
+    the same for any number of features. The scaling then goes into the head's weights. A head of several units is
+    fitted to the kinds of fakes, one unit each. Raises UserError if there are not as many kinds as units.
     """
 
     monitor, lower_is_better = "val_loss", True
@@ -51,6 +53,7 @@ class LogisticTask:
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         assert isinstance(train.data, Features)  # see `check_logistic`
         self._config, self._runtime, self._train, self._val = config, runtime, train, val
+        self._target = _target(train, config.model.units)
         self.detector = runtime.place(detector)
         self._rows = train.data.features.numpy()
         self._mean = self._rows.mean(axis=0)
@@ -67,13 +70,16 @@ class LogisticTask:
     def step(self, batch: float, step: int) -> dict[str, torch.Tensor | float]:
         """One fit."""
         balance = None if self._config.trainer.balance == "none" else "balanced"
-        fitted = LogisticRegression(C=batch, max_iter=ITERATIONS, class_weight=balance)
-        fitted.fit(self._rows, self._train.labels)
-        weight = fitted.coef_[0] / self._scale
+        fitted = LogisticRegression(C=batch, max_iter=ITERATIONS)
+        fitted.fit(self._rows, self._target, compute_sample_weight(balance, self._train.labels))
+        weight, bias = fitted.coef_, fitted.intercept_
+        if len(weight) > 1:  # a row for each kind, and one for real: what matters is how they differ from it
+            weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+        weight = weight / self._scale
         with torch.no_grad():
-            self.detector.linear.weight.copy_(torch.from_numpy(weight)[None])
-            self.detector.linear.bias.fill_(float(fitted.intercept_[0] - weight @ self._mean))
-        return {"loss": float(log_loss(self._train.labels, fitted.predict_proba(self._rows)[:, 1])), "c": batch}
+            self.detector.linear.weight.copy_(torch.from_numpy(weight))
+            self.detector.linear.bias.copy_(torch.from_numpy(bias - weight @ self._mean))
+        return {"loss": float(log_loss(self._train.labels, 1 - fitted.predict_proba(self._rows)[:, 0])), "c": batch}
 
     def validate(self) -> dict[str, float]:
         """Loss and AUROC on the validation split."""
@@ -105,3 +111,16 @@ class LogisticTask:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises UserError if the data are not those that the run began with."""
         check_data(state["data"], self._train.fingerprint)
+
+
+def _target(train: Split, units: int) -> np.ndarray:
+    """The labels; for a head of several units, the kinds."""
+    if units == 1:
+        return train.labels
+    kinds = train.kinds.max()
+    if kinds != units:
+        raise UserError(
+            f"model.units={units}: the training data hold {kinds} kinds of fakes, spliced ones included, and logistic "
+            f"regression fits a unit to each; accepted is {kinds}, or 1"
+        )
+    return train.kinds

@@ -23,12 +23,14 @@ from dfd.runtime import Runtime
 class Split:
     """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest.
 
+    `kinds` are 0 for real images and, from 1 on, the number of a fake's source, in alphabetical order.
     `images` are the rows' files; `data` are these, or features that stand in for them.
     """
 
     images: Images
     data: Images | Features
     labels: np.ndarray
+    kinds: np.ndarray
     groups: np.ndarray
     paths: list[str]
     fingerprint: str
@@ -54,6 +56,11 @@ def check_data(before: str, now: str) -> None:
         )
 
 
+def fake_sources(rows: pd.DataFrame) -> list[str]:
+    """Where the fakes among some rows of a manifest come from, in alphabetical order."""
+    return sorted(rows.loc[rows["label"] == 1, "source"].unique())
+
+
 def load_split(
     name: str, rows: pd.DataFrame, config: TrainConfig, manifest: Manifest, detector: Detector, runtime: Runtime
 ) -> Split:
@@ -75,7 +82,9 @@ def load_split(
         config.data.max_pixels,
         Augmentation(config.augment) if augmented else None,
     )
-    split = Split(images, images, labels, rows["group"].to_numpy(), list(rows["path"]), manifest.fingerprint)
+    kinds = pd.Categorical(rows["source"].where(labels == 1), fake_sources(rows)).codes + 1  # missing ones have -1
+    groups, paths = rows["group"].to_numpy(), list(rows["path"])
+    split = Split(images, images, labels, kinds, groups, paths, manifest.fingerprint)
     changed = _with_splices(split, config.augment.splices) if augmented and config.augment.splices > 0 else split
     fits = config.trainer.solver == "logistic"
     if config.model.freeze == "none" or not (fits or config.augment.is_none()):
@@ -118,13 +127,17 @@ def _joined(parts: list[Split]) -> Split:
         parts[0],
         data=Features(features),
         labels=np.concatenate([part.labels for part in parts]),
+        kinds=np.concatenate([part.kinds for part in parts]),
         groups=np.concatenate([part.groups for part in parts]),
         paths=[path for part in parts for path in part.paths],
     )
 
 
 def _with_splices(split: Split, share: float) -> Split:
-    """`split` with `share` spliced fakes for each of its real images. Raises UserError if it can't have any."""
+    """`split` with `share` spliced fakes, a kind of their own, for each of its real images.
+
+    Raises UserError if it can't have any.
+    """
     made = round(share * int((split.labels == 0).sum()))
     data = Spliced(split.images, split.labels, split.groups, made)
     return replace(
@@ -132,6 +145,7 @@ def _with_splices(split: Split, share: float) -> Split:
         images=data,
         data=data,
         labels=np.concatenate([split.labels, np.ones(made, split.labels.dtype)]),
+        kinds=np.concatenate([split.kinds, np.full(made, split.kinds.max() + 1)]),
         groups=np.concatenate([split.groups, np.full(made, "splice", object)]),
         paths=[*split.paths, *["a spliced image"] * made],
     )
