@@ -189,7 +189,7 @@ def test_redrawing_leaves_out_what_it_cannot_imitate_and_says_so(
         (["families=[]"], "families=[] names no way of drawing"),
         (
             ["families=[poured]"],
-            "is not one of the choices: upscaled2, upscaled4, upscaled8, denoised, nearest, shuffle, transposed",
+            "not one of the choices: upscaled2, upscaled4, upscaled8, denoised, nearest, latent, shuffle, transposed",
         ),
         (["crop=64"], "0 real images to learn from in its train split (of at least crop=64 pixels a side"),
         (["max_side=30"], "at most max_side=30 squared"),

@@ -174,14 +174,19 @@ UPWARD: dict[str, Any] = {
     "shuffle": _shuffle,
 }
 UPSCALED = {"upscaled2": 2, "upscaled4": 4, "upscaled8": 8}  # times
-WAISTS = {"nearest": (4, 16), "shuffle": (4, 16), "transposed": (2, 2)}  # factor, channels
+AUTOENCODERS = {  # way up, factor, channels of the waist
+    "nearest": ("nearest", 4, 16),
+    "latent": ("nearest", 8, 16),  # as those that latent diffusion works in
+    "shuffle": ("shuffle", 4, 16),
+    "transposed": ("transposed", 2, 2),
+}
 
 
 def redrawer(family: str) -> Redrawer:
     """A network of a family, its weights random from torch's generator."""
     if family in UPSCALED:
         return Upscaler(UPSCALED[family])
-    return Denoiser() if family == "denoised" else Autoencoder(family, *WAISTS[family])
+    return Denoiser() if family == "denoised" else Autoencoder(*AUTOENCODERS[family])
 
 
 def redrawn(network: Redrawer, images: torch.Tensor) -> torch.Tensor:
