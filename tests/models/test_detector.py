@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dfd.errors import UserError
 from dfd.models import detector as detectors
-from dfd.models.detector import build, build_to_fill, preprocessing_of
+from dfd.models.detector import build, build_to_fill, of_any_kind, preprocessing_of
 from tests.factories import tiny_model, tiny_preprocessing
 
 
@@ -26,6 +28,20 @@ def test_normalisation_is_inside_the_network() -> None:
         3, 1, 1
     )
     assert torch.allclose(detector.backbone(plain), detector.features(images()), atol=1e-5)
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=6))
+def test_the_odds_of_the_kinds_add_up(units: list[float]) -> None:
+    logit = of_any_kind(torch.tensor([units, units[::-1]], dtype=torch.float64))
+    assert logit.shape == (2,)
+    assert logit.exp().numpy() == pytest.approx(np.exp(units).sum(), rel=1e-9)
+
+
+def test_a_new_head_of_any_size_holds_both_for_as_likely() -> None:
+    torch.manual_seed(0)
+    for units in (1, 5):
+        detector = build(tiny_model(units=units), tiny_preprocessing())
+        assert detector.classify(torch.zeros(1, detector.width)).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_preprocessing_is_the_backbones_own_unless_overridden() -> None:
