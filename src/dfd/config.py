@@ -14,6 +14,7 @@ BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 BACKEND_HELP = "what runs the networks; auto: the graph if the bundle is that of an export, else torch"
 METHODS = ("gradcam", "gradcampp", "shap", "lime", "occlusion", "integrated_gradients")
 REDRAWERS = ("upscaled2", "upscaled4", "upscaled8", "denoised", "nearest", "latent", "shuffle", "transposed")
+MOST_UNITS = 64  # of a head
 STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
 
 
@@ -89,7 +90,7 @@ class ModelConfig:
         "linear units of the head, whose odds add up, so that each may know a kind of fake; 0: one for each source of "
         "fakes in the training data",
         low=0,
-        high=64,
+        high=MOST_UNITS,
     )
     dropout: float = setting(0.0, "dropout before the linear head", low=0, high=0.95)
     drop_path: float = setting(0.0, "stochastic depth rate of the backbone", low=0, high=0.95)

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -90,6 +91,9 @@ def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
     assert "logistic regression, c = " in (run / "report.html").read_text()
 
 
+LOGISTIC = ["trainer=logistic", "model.freeze=backbone"]
+
+
 @pytest.mark.parametrize(
     ("settings", "units"), [(["model.units=0"], 1), (["model.units=2", "trainer.max_steps=3", "trainer.head_c=0"], 2)]
 )
@@ -102,12 +106,29 @@ def test_units_of_the_head(
     assert isinstance(bundle, DetectorBundle) and bundle.model.units == bundle.detector.linear.out_features == units
 
 
-def test_units_of_folds_are_refused(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["cv.folds=3", "model.units=2"], "model.units=2 with cv.folds=3"),
+        (
+            ["model.units=3", "trainer.head_c=1"],
+            "model.units=3: logistic regression fits a unit to each",
+        ),
+        ([*LOGISTIC, "augment=none", "model.units=3"], "hold 1: .*; accepted is 1, 0 or 1$"),
+        ([*LOGISTIC, "augment=shared", "augment.splices=1", "model.units=0"], "accepted is augment.splices=0, or"),
+    ],
+)
+def test_units_that_do_not_fit_are_refused(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(tiny_arguments(trained.images, "cv.folds=3", "model.units=2")) == 2
-    assert "model.units=2 with cv.folds=3" in capsys.readouterr().err
+    assert main(tiny_arguments(trained.images, *settings)) == 2
+    assert re.search(message, capsys.readouterr().err.replace("\n", " ").strip())
 
 
 def test_logistic_regression_also_learns_from_changed_copies_and_splices(

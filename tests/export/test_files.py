@@ -59,6 +59,19 @@ def test_every_kind_of_backbone_says_the_same_at_any_batch_size(
         assert expected.shape == (n, 1) and np.isfinite(expected).all()
 
 
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("height", [200.0, -200.0])
+def test_units_far_from_zero_add_up_in_every_engine(format: str, height: float, place: Path, runtime: Runtime) -> None:
+    bundle = bundle_of("test_vit.r160_in1k", 32, units=3)
+    with torch.no_grad():
+        bundle.detector.linear.bias.copy_(torch.tensor([height, height - 1, height - 50]))
+    reference = TorchEngine(bundle, runtime)
+    graph = engine_of(make_graph(place, reference, format, "fp32", None), bundle, runtime)
+    inputs = inputs_of(reference, 3)
+    with torch.inference_mode():
+        assert graph(inputs).numpy() == pytest.approx(reference(inputs).numpy(), abs=1e-2)
+
+
 @dataclass(frozen=True)
 class Made:
     """An ensemble's graph as an ONNX file and as OpenVINO's."""

@@ -115,9 +115,3 @@ def test_several_units_give_the_probability_of_multinomial_regression() -> None:
     real = LogisticRegression(max_iter=1000).fit(scaled, train.kinds).predict_proba(scaled)[:, 0]
     prob = torch.sigmoid(detector.classify(train.data.features)).detach().numpy()  # type: ignore[union-attr]
     assert prob == pytest.approx(1 - real, abs=1e-3)
-
-
-def test_units_that_no_kind_is_there_for_are_refused() -> None:
-    detector = build(tiny_model(units=3), tiny_preprocessing())
-    with pytest.raises(UserError, match=r"model.units=3: the training data hold 2 kinds of fakes.*accepted is 2, or 1"):
-        task_of(detector, sets=kinds_that_disagree)

@@ -30,9 +30,10 @@ from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.head_start import start_head
 from dfd.training.loop import Progress, fit
-from dfd.training.splits import Split, fake_sources, load_split
+from dfd.training.splits import Split, load_split
 from dfd.training.tasks import check_solver, task_of
 from dfd.training.teacher import Teacher, teacher_of
+from dfd.training.units import check_units, told, with_units
 
 
 def run(config: TrainConfig, out: Path) -> int:
@@ -42,7 +43,7 @@ def run(config: TrainConfig, out: Path) -> int:
     _check(config)
     runtime.on_main(lambda: checkpoint.begin(out, config.resume))
     manifest = prepared(config.data, runtime)
-    config = _with_units(config, manifest)
+    config = with_units(config, manifest)
     torch.manual_seed(config.seed)  # the head's first weights, or all of them
     detector, origin = build_pretrained(config.model, preprocessing_of(config.model))
     runtime.place(detector)
@@ -84,15 +85,6 @@ def run(config: TrainConfig, out: Path) -> int:
     return exit_code(predictions)
 
 
-def _with_units(config: TrainConfig, manifest: Manifest) -> TrainConfig:
-    """The settings with a number of units for `model.units=0`."""
-    if config.model.units:
-        return config
-    kinds = len(fake_sources(manifest.rows("train")))
-    spliced = config.trainer.solver == "logistic" and config.augment.splices > 0  # where they are fitted as a kind
-    return replace(config, model=replace(config.model, units=kinds + spliced))
-
-
 def _announce(
     config: TrainConfig, manifest: Manifest, origin: str, teacher: Teacher | None, runtime: Runtime, out: Path
 ) -> None:
@@ -106,6 +98,8 @@ def _announce(
     for caution in manifest.header.get("cautions", []):
         print(f"caution      {caution}")
     print(f"model        {config.model.name}, starting from: {origin}")
+    if config.model.units > 1:
+        print(f"head         {told(config, manifest)}")
     if teacher:
         print(f"teacher      {teacher.bundle.name}: {teacher.folder}")
     print(f"device       {runtime.describe()}")
@@ -137,11 +131,7 @@ def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtim
 def _check(config: TrainConfig) -> None:
     """Raise UserError for settings that don't go together."""
     check_solver(config)
-    if config.cv.folds and config.model.units != 1:
-        raise UserError(
-            f"model.units={config.model.units} with cv.folds={config.cv.folds}: the heads of folds are scaled and "
-            "averaged, which heads of several units can't be; accepted is model.units=1"
-        )
+    check_units(config)
     copies = config.augment.val_copies
     if copies and config.cv.folds:
         raise UserError(

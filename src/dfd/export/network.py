@@ -31,7 +31,9 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        return of_any_kind((features[:, None] * self.weight).sum(dim=2) + self.bias)
+        # Unit by unit: of [n, 1, F] times [K, F] OpenVINO adds the wrong unit's bias where n is K.
+        units = [(features * weight).sum(dim=1) + bias for weight, bias in zip(self.weight, self.bias, strict=True)]
+        return of_any_kind(torch.stack(units, dim=1))
 
 
 class Exported(nn.Module):

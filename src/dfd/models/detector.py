@@ -74,7 +74,10 @@ def of_any_kind(units: torch.Tensor) -> torch.Tensor:
     (multinomial logistic regression with 'real' as the class that the others are compared with). Under one unit kinds
     would have to agree: what tells one from real speaks against another.
     """
-    return units.squeeze(-1) if units.shape[-1] == 1 else units.logsumexp(dim=-1)
+    if units.shape[-1] == 1:
+        return units.squeeze(-1)
+    highest = units.amax(dim=-1, keepdim=True)  # taken off before exp, which OpenVINO's own logsumexp does not do
+    return highest.squeeze(-1) + (units - highest).exp().sum(dim=-1).log()
 
 
 @torch.no_grad()

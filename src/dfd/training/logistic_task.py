@@ -42,7 +42,7 @@ class LogisticTask:
 
     Features are standardised by the training rows and scaled to a mean squared length of 1, so that a value of c means
     the same for any number of features. The scaling then goes into the head's weights. A head of several units is
-    fitted to the kinds of fakes, one unit each. Raises UserError if there are not as many kinds as units.
+    fitted to the kinds of fakes, one unit each, of which there must be as many; see `dfd.training.units`.
     """
 
     monitor, lower_is_better = "val_loss", True
@@ -53,7 +53,7 @@ class LogisticTask:
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         assert isinstance(train.data, Features)  # see `check_logistic`
         self._config, self._runtime, self._train, self._val = config, runtime, train, val
-        self._target = _target(train, config.model.units)
+        self._target = train.labels if config.model.units == 1 else train.kinds
         self.detector = runtime.place(detector)
         self._rows = train.data.features.numpy()
         self._mean = self._rows.mean(axis=0)
@@ -111,16 +111,3 @@ class LogisticTask:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises UserError if the data are not those that the run began with."""
         check_data(state["data"], self._train.fingerprint)
-
-
-def _target(train: Split, units: int) -> np.ndarray:
-    """The labels; for a head of several units, the kinds."""
-    if units == 1:
-        return train.labels
-    kinds = train.kinds.max()
-    if kinds != units:
-        raise UserError(
-            f"model.units={units}: the training data hold {kinds} kinds of fakes, spliced ones included, and logistic "
-            f"regression fits a unit to each; accepted is {kinds}, or 1"
-        )
-    return train.kinds

@@ -23,7 +23,7 @@ from dfd.runtime import Runtime
 class Split:
     """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest.
 
-    `kinds` are 0 for real images and, from 1 on, the number of a fake's source, in alphabetical order.
+    `kinds` are 0 for real images and, from 1 on, the number of a fake's source among those of the split.
     `images` are the rows' files; `data` are these, or features that stand in for them.
     """
 
@@ -58,7 +58,12 @@ def check_data(before: str, now: str) -> None:
 
 def fake_sources(rows: pd.DataFrame) -> list[str]:
     """Where the fakes among some rows of a manifest come from, in alphabetical order."""
-    return sorted(rows.loc[rows["label"] == 1, "source"].unique())
+    return sorted(source_of(rows)[rows["label"] == 1].unique())
+
+
+def source_of(rows: pd.DataFrame) -> "pd.Series[str]":
+    """The source of each row; a manifest from elsewhere may leave some out, which count as one."""
+    return rows["source"].fillna("").astype(str)
 
 
 def load_split(
@@ -82,7 +87,7 @@ def load_split(
         config.data.max_pixels,
         Augmentation(config.augment) if augmented else None,
     )
-    kinds = pd.Categorical(rows["source"].where(labels == 1), fake_sources(rows)).codes + 1  # missing ones have -1
+    kinds = pd.Categorical(source_of(rows).where(labels == 1), fake_sources(rows)).codes + 1  # reals have -1 + 1
     groups, paths = rows["group"].to_numpy(), list(rows["path"])
     split = Split(images, images, labels, kinds, groups, paths, manifest.fingerprint)
     changed = _with_splices(split, config.augment.splices) if augmented and config.augment.splices > 0 else split
