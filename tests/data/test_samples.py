@@ -252,7 +252,7 @@ def redrawn(folder: Path, originals: samples.Manifest) -> samples.Manifest:
     """Nothing like the originals, so that no likeness ties them together."""
     reals = originals.table[originals.table["label"] == 0]
     made = ((row, 255 - read_image(originals.file(row["path"]), 10**6)) for _, row in reals.iterrows())
-    return samples.write_redrawn(folder, made, originals, name="redrawn", about={})
+    return samples.write_redrawn(folder, made, originals, name="redrawn-photos", about={})
 
 
 def test_what_is_redrawn_has_split_group_and_file_like_its_original(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from dfd.files import FULL
 
 IMAGES = "images"
 MARK = "gan:"  # how `data.add` names the samples of a run
+REDRAWN = "redrawn"  # the source of every drawing, whose photographs it is of notwithstanding
 IMITATED = ("JPEG", "MPO", "PNG", "BMP")  # formats that a redrawn image can be saved in as its original was
 NEAR_BITS = 32  # the usual data.near_duplicate_bits: samples this alike stay in one split
 
@@ -85,7 +86,10 @@ def write_redrawn(
     about: dict[str, Any],
     workers: int = -1,
 ) -> Manifest:
-    """Save images that were made of those of `originals`, and their manifest; `name` becomes their source.
+    """Save images that were made of those of `originals`, and their manifest, which is called `name`.
+
+    Their source is `REDRAWN` for any data set: a detector with a unit for each source then has one for drawing, which
+    pairs from several populations keep from learning who is shown.
 
     `parts`: a row of that manifest, its format one of IMITATED, and an image uint8 [H, W, 3] made of its own. It gets
     split, group and file format of its original, and of a JPEG the quantisation, subsampling and whether it is grey, so
@@ -98,7 +102,7 @@ def write_redrawn(
         for number, (row, pixels) in enumerate(parts):
             write_like(originals.file(row["path"]), pixels, folder / IMAGES / f"{number:09}")
             rows.append(row)
-        table = _described(folder, name, workers)
+        table = _described(folder, REDRAWN, workers)
         origin = pd.DataFrame(rows, index=table.index)
         table = table.assign(split=origin["split"], group=origin["group"])
         return _saved(folder, table, name, {}, {**about, "of": originals.fingerprint})
