@@ -34,11 +34,17 @@ class Running:
     server: Server
     log: StringIO
 
-    def lines(self) -> list[dict]:
-        deadline = time.monotonic() + 5
-        while not self.log.getvalue().endswith("\n") and time.monotonic() < deadline:
+    def line(self, request: str) -> dict:
+        """The log's only line on a request; it is written once the answer has been sent."""
+        deadline = time.monotonic() + 30
+        while not (found := self._lines(request)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+        (line,) = found
+        return line
+
+    def _lines(self, request: str) -> list[dict]:
+        whole = self.log.getvalue().rpartition("\n")[0]
+        return [line for line in map(json.loads, whole.splitlines()) if line.get("id") == request]
 
     def metric(self, name: str) -> float:
         lines = self.client.get("/metrics").text.splitlines()

@@ -173,7 +173,7 @@ def test_the_log_has_one_line_a_request_without_names_and_content(served: Runnin
     files = [("files", ("secret-name.png", png())), ("files", ("other.png", b"secret-content"))]
     told = served.client.post("/v1/predict", files=files, headers={"X-Request-ID": "abc-123"})
     assert told.headers["X-Request-ID"] == "abc-123"
-    (line,) = [line for line in served.lines() if line.get("id") == "abc-123"]
+    line = served.line("abc-123")
     assert (line["route"], line["status"], line["images"], line["errors"]) == ("/v1/predict", 200, 2, 1)
     assert line["bytes"] == len(png()) + len(b"secret-content") and line["ms"] > 0
     assert "secret" not in served.log.getvalue()
