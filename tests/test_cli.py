@@ -545,6 +545,42 @@ def test_multirun_with_resume_does_what_is_left(recorder: Recorder, workdir: Pat
     assert len(recorder.configs) == 4
 
 
+STEPS = """
+steps:
+  - gan redraw name=mine
+  - train name=mine data=[demo,gan:{run1}]
+  - eval -m bundle={run2} name=mine split=val,test
+budgets:
+  cpu: ""
+"""
+
+
+def test_an_experiment_with_resume_does_what_is_left(recorder: Recorder, workdir: Path) -> None:
+    (workdir / "own" / "experiment").mkdir(parents=True)
+    (workdir / "own" / "experiment" / "mine.yaml").write_text(STEPS)
+    line = ["train", "--config-dir", "own", "experiment=mine"]
+    kinds = lambda: [type(config).__name__ for config in recorder.configs]  # noqa: E731
+
+    recorder.action = lambda config, out: (interrupted if hasattr(config, "resume") else finished)(config, out)
+    assert main(line) == 130
+    assert kinds() == ["GanRedrawConfig", "TrainConfig"]
+
+    recorder.action = lambda config, out: finished(config, out) if hasattr(config, "resume") else 2
+    assert main([*line, "resume=true"]) == 2
+    assert kinds() == ["GanRedrawConfig", "TrainConfig", "TrainConfig", "EvalConfig", "EvalConfig"]
+    assert recorder.outs[2] == recorder.outs[1]
+
+    recorder.action = finished
+    assert main([*line, "resume=true"]) == 0
+    assert kinds()[5:] == ["EvalConfig", "EvalConfig"], "they had failed"
+    assert main([*line, "resume=true"]) == 0
+    assert len(kinds()) == 7, "nothing is left"
+    assert main([*line, "resume=true", "seed=1"]) == 0
+    assert kinds()[7:] == ["GanRedrawConfig", "TrainConfig", "EvalConfig", "EvalConfig"], "another experiment"
+    assert main(line) == 0
+    assert len({out for out in recorder.outs if "gan-redraw" in str(out)}) == 3, "without resume everything is new"
+
+
 def test_a_run_folder_is_for_one_process(recorder: Recorder) -> None:
     others: list[subprocess.CompletedProcess[str]] = []
 

@@ -51,9 +51,7 @@ def test_balanced(table: tuple[Any, Any]) -> None:
         lost = merit(label, other) - merit(label, called)
         return bool(lost == 0 or lost < error - 1e-9)
 
-    will_do = list(filter(as_good, cuts(prob)))
-    between = [at for at in cuts(prob) if will_do[0] <= at <= will_do[-1]]
-    expected = min(between, key=lambda at: abs(at - 0.5))
+    expected = min(filter(as_good, cuts(prob)), key=lambda at: abs(at - 0.5))
     assert choose_threshold(prob, label, CalibrationConfig()) == expected
 
 
@@ -73,6 +71,12 @@ def test_a_threshold_that_is_clearly_better_is_taken() -> None:
     label = np.arange(400) % 2
     prob = np.where(label == 1, 0.9, 0.7) + np.random.default_rng(0).normal(0, 0.03, 400)
     assert 0.75 < choose_threshold(np.minimum(prob, BELOW_ONE), label, CalibrationConfig()) < 0.85
+
+
+def test_a_bad_threshold_between_two_good_ones_is_not_taken() -> None:
+    prob = np.repeat([0.1, 0.6, 0.4, 0.9], [100, 50, 50, 100])
+    label = np.repeat([0, 1], 150)
+    assert abs(choose_threshold(prob, label, CalibrationConfig()) - 0.5) > 0.2
 
 
 @given(scored())

@@ -58,7 +58,6 @@ def _nearest_to_half(at: Floats, merit: Floats, *counted: Floats) -> float:
         best = np.flatnonzero(equal)[np.abs(at[equal] - 0.5).argmin()]
         error = np.sqrt(sum(np.abs(each - each[best]) for each in counted))
         equal |= merit[best] - merit < error - ROUNDING
-        equal[np.argmax(equal) : len(equal) - np.argmax(equal[::-1])] = True  # between two that will do, all will
     return float(at[equal][np.abs(at[equal] - 0.5).argmin()])
 
 

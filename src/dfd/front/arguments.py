@@ -32,6 +32,7 @@ class Request:
     multirun: bool
     show: list[str]  # options of Hydra that show something instead of running: ["--cfg", "job"]
     config_dir: Path | None = None
+    goes_on: bool = False  # a step of an experiment with resume=true: what has come to its end is not done again
 
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")

@@ -4,10 +4,14 @@ A file of the group `experiment` that has `steps` is one. A budget is the option
 such words with what each stands for. {runs} stands for the runs of the first step as a list, {run2} for those of the
 second, separated by commas, {all_runs} for all runs so far as bare words. Settings that the user adds go to every step
 that knows them, in place of the step's own; but for those of the sections in `fixed`, which are the experiment's.
+
+With resume=true a step that has come to its end under the same settings is not done again, one that was cut off goes
+on if it can, and the others are begun.
 """
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,6 +48,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
     if budget not in content["budgets"]:
         raise UserError(f"budget={budget} is not one of the choices: {', '.join(content['budgets'])}")
     _check_fixed(content.get("fixed", []), request)
+    goes_on = (_value(request, "resume") or "").lower() == "true"
     codes = [EXIT_OK]
     by_step: list[list[Path]] = []
     for step in content["steps"]:
@@ -60,7 +65,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
         if request.show or request.help:
             continue
         before = len(runs)
-        codes.append(perform(parse(command, line), runs))
+        codes.append(perform(replace(parse(command, line), goes_on=goes_on), runs))
         if codes[-1] not in (EXIT_OK, EXIT_PARTIAL):
             break
         by_step.append(runs[before:])

@@ -1,17 +1,22 @@
 """Finding the run folder that `resume=true` continues.
 
-A run folder with a `checkpoint/` and no `metrics.json` is unfinished; one with `metrics.json` is finished.
+A training run's folder with a `checkpoint/` and no `metrics.json` is unfinished; one with `metrics.json` is finished.
+Runs of other commands, which are found again as steps of an experiment alone, are marked when they end well.
 A run is continued only under the settings it was started with, which Hydra saved in `.hydra/config.yaml`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dfd.errors import UserError
+from dfd.front.arguments import Request
+from dfd.front.commands import Command
 from dfd.front.settings import flatten
 
 try:
@@ -19,18 +24,24 @@ try:
 except ImportError:  # not on Windows, where nothing keeps two processes from one run folder
     fcntl = None  # type: ignore[assignment]
 
+DONE = ".hydra/done"
 FREE_TO_CHANGE = ("resume", "budget", "runtime.")  # what may differ between the parts of a run
 
 
-def register() -> None:
+def register(command: Command) -> None:
     """Let Hydra find the folder of each job by itself: see `overrides`."""
     OmegaConf.register_new_resolver("resumed_run", _resumed_run, replace=True)
-    OmegaConf.register_new_resolver("resumed_subdir", _resumed_subdir, replace=True)
+    OmegaConf.register_new_resolver("resumed_step", partial(_resumed_step, command), replace=True)
+    OmegaConf.register_new_resolver("resumed_subdir", partial(_resumed_subdir, command), replace=True)
 
 
-def overrides(multirun: bool) -> list[str]:
+def overrides(request: Request) -> list[str]:
     """Overrides that make Hydra write into the run folders that are continued."""
-    return ["hydra.sweep.subdir=${resumed_subdir:}" if multirun else "hydra.run.dir=${resumed_run:}"]
+    if request.multirun:
+        return ["hydra.sweep.subdir=${resumed_subdir:}"]
+    if request.goes_on:  # the time is given, since Hydra may ask for the folder more than once
+        return [f"hydra.run.dir=${{resumed_step:{datetime.now():%Y-%m-%d_%H-%M-%S_%f}}}"]
+    return ["hydra.run.dir=${resumed_run:}"]
 
 
 def is_finished(run: Path) -> bool:
@@ -41,6 +52,16 @@ def is_finished(run: Path) -> bool:
 def can_resume(run: Path) -> bool:
     """Whether a training run was cut off and left a checkpoint."""
     return (run / "checkpoint").is_dir() and not is_finished(run)
+
+
+def is_done(command: Command, run: Path) -> bool:
+    """Whether a run of a command has come to its end."""
+    return is_finished(run) if command.resumable else (run / DONE).exists()
+
+
+def mark_done(run: Path) -> None:
+    """Note that a run has come to its end."""
+    (run / DONE).touch()
 
 
 def _resumed_run(*, _root_: DictConfig) -> str:
@@ -58,13 +79,21 @@ def _resumed_run(*, _root_: DictConfig) -> str:
     )
 
 
-def _resumed_subdir(*, _root_: DictConfig) -> str:
-    """The newest run of a multirun job's settings, finished or not; a new folder if there is none."""
-    folder, wanted = _folder_of_runs(_root_), _task_settings(_root_)
-    for run in _runs(folder):
-        if (is_finished(run) or can_resume(run)) and not _differences(run, wanted):
-            return f"{_root_.name}/{run.name}"
-    return f"{_root_.name}/{Path(_root_.hydra.run.dir).name}-{_root_.hydra.job.num}"
+def _resumed_step(command: Command, time: str, *, _root_: DictConfig) -> str:
+    """The newest run of a step's settings, finished or not; a new folder if there is none."""
+    return str(_newest_alike(command, _root_) or _folder_of_runs(_root_) / time)
+
+
+def _resumed_subdir(command: Command, *, _root_: DictConfig) -> str:
+    """The same of a multirun job."""
+    run = _newest_alike(command, _root_)
+    return f"{_root_.name}/{run.name if run else f'{Path(_root_.hydra.run.dir).name}-{_root_.hydra.job.num}'}"
+
+
+def _newest_alike(command: Command, root: DictConfig) -> Path | None:
+    wanted = _task_settings(root)
+    left = (run for run in _runs(_folder_of_runs(root)) if is_done(command, run) or can_resume(run))
+    return next((run for run in left if not _differences(run, wanted)), None)
 
 
 def _folder_of_runs(root: DictConfig) -> Path:

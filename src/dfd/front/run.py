@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dfd.errors import EXIT_OK, EXIT_USER_ERROR, UserError, worst
+from dfd.errors import EXIT_OK, EXIT_PARTIAL, EXIT_USER_ERROR, UserError, worst
 from dfd.front import resume
 from dfd.front.arguments import Request
 from dfd.front.commands import Command
@@ -61,7 +61,7 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
     def task(config: DictConfig) -> None:
         runs.append(Path(HydraConfig.get().runtime.output_dir))
         try:
-            codes.append(_run_one(command, typed(command, config), runs[-1]))
+            codes.append(_run_one(request, typed(command, config), runs[-1]))
         except Exception as error:  # Hydra would print it in words of its own
             codes.append(report(error))
 
@@ -69,34 +69,38 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
     with ExitStack() as stack:
         if is_secondary_rank():
             overrides = overrides + overrides_of_secondary_rank(stack.enter_context(TemporaryDirectory()))
-        elif command.resumable and any(job.resume for job in jobs):
-            overrides = overrides + _resuming_overrides(overrides, request.multirun)
+        elif request.goes_on or (command.resumable and any(job.resume for job in jobs)):
+            overrides = overrides + _resuming_overrides(request)
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
     if request.multirun and command.compared and not is_secondary_rank():
         codes.append(import_module("dfd.commands.compare").after_multirun(runs))
     return worst(codes)
 
 
-def _run_one(command: Command, config: Any, run: Path) -> int:
-    if not command.resumable or is_secondary_rank():
+def _run_one(request: Request, config: Any, run: Path) -> int:
+    command = request.command
+    if is_secondary_rank():
         return _call(command, config, run)
-    if config.resume and resume.is_finished(run):
+    if (request.goes_on or (command.resumable and config.resume)) and resume.is_done(command, run):
         log.info("Already finished: %s", run)
         return EXIT_OK
-    with resume.claimed(run):
-        return _call(command, config, run)
+    with resume.claimed(run) if command.resumable else nullcontext():
+        code = _call(command, config, run)
+    if code in (EXIT_OK, EXIT_PARTIAL):
+        resume.mark_done(run)
+    return code
 
 
 def _call(command: Command, config: Any, run: Path) -> int:
     return int(import_module(f"dfd.commands.{command.id}").run(config, run))
 
 
-def _resuming_overrides(overrides: list[str], multirun: bool) -> list[str]:
-    for override in overrides:
+def _resuming_overrides(request: Request) -> list[str]:
+    for override in request.overrides:
         if override.startswith(("hydra.run.", "hydra.sweep.")):
             raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
-    resume.register()
-    return resume.overrides(multirun)
+    resume.register(request.command)
+    return resume.overrides(request)
 
 
 def call_hydra(command: Command, arguments: list[str], task: Callable[[DictConfig], None]) -> None:

@@ -31,9 +31,10 @@ def with_units(config: TrainConfig, manifest: Manifest) -> TrainConfig:
 
     Raises UserError if logistic regression, which fits a unit to each source of fakes, finds more or fewer sources.
     """
-    units, sources = config.model.units, fake_sources(manifest.rows("train"))
+    units = config.model.units
     if units == 1:
         return config
+    sources = fake_sources(manifest.rows("train"))
     if units == 0 and len(sources) > MOST_UNITS:
         raise UserError(
             f"model.units=0: the training data hold fakes of {len(sources)} sources; accepted are {MOST_UNITS} at "
