@@ -596,6 +596,13 @@ def test_a_run_folder_is_for_one_process(recorder: Recorder) -> None:
     assert "is in use by another process" in others[0].stderr
 
 
+@pytest.mark.parametrize("command", [["train"], ["data", "prepare"]])
+def test_a_run_needs_no_saved_settings(recorder: Recorder, command: list[str]) -> None:
+    recorder.action = finished
+    assert main([*command, "hydra.output_subdir=null"]) == 0
+    assert not list(recorder.outs[0].rglob("config.yaml"))
+
+
 def test_other_ranks_leave_no_run_folder_and_repeat_no_message(
     recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

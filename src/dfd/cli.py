@@ -116,9 +116,9 @@ def _how_to_go_on(command: Command, arguments: list[str], runs: list[Path]) -> s
     """The command line that continues an interrupted run, if it left something to continue."""
     if not command.resumable or not runs:
         return ""
-    from dfd.front.resume import can_resume, is_finished
+    from dfd.front.resume import can_resume, is_done
 
-    if not any(can_resume(run) or is_finished(run) for run in runs):
+    if not any(can_resume(run) or is_done(run) for run in runs):
         return ""
     words = [word for word in arguments if not word.startswith("resume=")]
     under = " (under torchrun as before)" if "RANK" in os.environ else ""

@@ -1,14 +1,12 @@
 """Finding the run folder that `resume=true` continues.
 
-A training run's folder with a `checkpoint/` and no `metrics.json` is unfinished; one with `metrics.json` is finished.
-Runs of other commands, which are found again as steps of an experiment alone, are marked when they end well.
+A run that came to its end is marked; one with a `checkpoint/` and no mark was cut off and can go on.
 A run is continued only under the settings it was started with, which Hydra saved in `.hydra/config.yaml`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfd.errors import UserError
 from dfd.front.arguments import Request
-from dfd.front.commands import Command
 from dfd.front.settings import flatten
 
 try:
@@ -24,15 +21,15 @@ try:
 except ImportError:  # not on Windows, where nothing keeps two processes from one run folder
     fcntl = None  # type: ignore[assignment]
 
-DONE = ".hydra/done"
+SAVED = ".hydra"  # where Hydra saves the settings, and our notes are
 FREE_TO_CHANGE = ("resume", "budget", "runtime.")  # what may differ between the parts of a run
 
 
-def register(command: Command) -> None:
+def register() -> None:
     """Let Hydra find the folder of each job by itself: see `overrides`."""
     OmegaConf.register_new_resolver("resumed_run", _resumed_run, replace=True)
-    OmegaConf.register_new_resolver("resumed_step", partial(_resumed_step, command), replace=True)
-    OmegaConf.register_new_resolver("resumed_subdir", partial(_resumed_subdir, command), replace=True)
+    OmegaConf.register_new_resolver("resumed_step", _resumed_step, replace=True)
+    OmegaConf.register_new_resolver("resumed_subdir", _resumed_subdir, replace=True)
 
 
 def overrides(request: Request) -> list[str]:
@@ -44,24 +41,19 @@ def overrides(request: Request) -> list[str]:
     return ["hydra.run.dir=${resumed_run:}"]
 
 
-def is_finished(run: Path) -> bool:
-    """Whether a training run came to its end."""
-    return (run / "metrics.json").exists()
+def is_done(run: Path) -> bool:
+    """Whether a run came to its end."""
+    return (run / SAVED / "done").exists()
 
 
 def can_resume(run: Path) -> bool:
     """Whether a training run was cut off and left a checkpoint."""
-    return (run / "checkpoint").is_dir() and not is_finished(run)
-
-
-def is_done(command: Command, run: Path) -> bool:
-    """Whether a run of a command has come to its end."""
-    return is_finished(run) if command.resumable else (run / DONE).exists()
+    return (run / "checkpoint").is_dir() and not is_done(run)
 
 
 def mark_done(run: Path) -> None:
     """Note that a run has come to its end."""
-    (run / DONE).touch()
+    _note(run, "done").touch()
 
 
 def _resumed_run(*, _root_: DictConfig) -> str:
@@ -79,20 +71,20 @@ def _resumed_run(*, _root_: DictConfig) -> str:
     )
 
 
-def _resumed_step(command: Command, time: str, *, _root_: DictConfig) -> str:
+def _resumed_step(time: str, *, _root_: DictConfig) -> str:
     """The newest run of a step's settings, finished or not; a new folder if there is none."""
-    return str(_newest_alike(command, _root_) or _folder_of_runs(_root_) / time)
+    return str(_newest_alike(_root_) or _folder_of_runs(_root_) / time)
 
 
-def _resumed_subdir(command: Command, *, _root_: DictConfig) -> str:
+def _resumed_subdir(*, _root_: DictConfig) -> str:
     """The same of a multirun job."""
-    run = _newest_alike(command, _root_)
+    run = _newest_alike(_root_)
     return f"{_root_.name}/{run.name if run else f'{Path(_root_.hydra.run.dir).name}-{_root_.hydra.job.num}'}"
 
 
-def _newest_alike(command: Command, root: DictConfig) -> Path | None:
+def _newest_alike(root: DictConfig) -> Path | None:
     wanted = _task_settings(root)
-    left = (run for run in _runs(_folder_of_runs(root)) if is_done(command, run) or can_resume(run))
+    left = (run for run in _runs(_folder_of_runs(root)) if is_done(run) or can_resume(run))
     return next((run for run in left if not _differences(run, wanted)), None)
 
 
@@ -102,7 +94,7 @@ def _folder_of_runs(root: DictConfig) -> Path:
 
 def _runs(folder: Path) -> list[Path]:
     """Run folders, newest first: they are named after the time."""
-    return sorted((path.parents[1] for path in folder.glob("*/.hydra/config.yaml")), reverse=True)
+    return sorted((path.parents[1] for path in folder.glob(f"*/{SAVED}/config.yaml")), reverse=True)
 
 
 def _task_settings(config: Any) -> dict[str, Any]:
@@ -113,7 +105,7 @@ def _task_settings(config: Any) -> dict[str, Any]:
 
 def _differences(run: Path, wanted: dict[str, Any]) -> list[str]:
     """Lines that name the settings which differ from the run's saved ones."""
-    saved = _task_settings(OmegaConf.load(run / ".hydra" / "config.yaml"))
+    saved = _task_settings(OmegaConf.load(run / SAVED / "config.yaml"))
     keys = sorted(key for key in saved | wanted if saved.get(key) != wanted.get(key))
     return [f"{key} was {saved.get(key)} and is now {wanted.get(key)}" for key in keys]
 
@@ -121,10 +113,15 @@ def _differences(run: Path, wanted: dict[str, Any]) -> list[str]:
 @contextmanager
 def claimed(run: Path) -> Iterator[None]:
     """Keep the run folder to this process; UserError if another one is at work in it."""
-    with open(run / ".hydra" / "lock", "w") as lock:
+    with open(_note(run, "lock"), "w") as lock:
         if fcntl:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UserError(f"{run} is in use by another process that still runs") from error
         yield
+
+
+def _note(run: Path, name: str) -> Path:
+    (run / SAVED).mkdir(exist_ok=True)  # with hydra.output_subdir=null nothing has made it
+    return run / SAVED / name

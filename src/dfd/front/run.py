@@ -81,7 +81,7 @@ def _run_one(request: Request, config: Any, run: Path) -> int:
     command = request.command
     if is_secondary_rank():
         return _call(command, config, run)
-    if (request.goes_on or (command.resumable and config.resume)) and resume.is_done(command, run):
+    if (request.goes_on or (command.resumable and config.resume)) and resume.is_done(run):
         log.info("Already finished: %s", run)
         return EXIT_OK
     with resume.claimed(run) if command.resumable else nullcontext():
@@ -99,7 +99,7 @@ def _resuming_overrides(request: Request) -> list[str]:
     for override in request.overrides:
         if override.startswith(("hydra.run.", "hydra.sweep.")):
             raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
-    resume.register(request.command)
+    resume.register()
     return resume.overrides(request)
 
 
