@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,23 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         patch.chdir(folder)
         assert main(gan_arguments(images)) == 0
     return Trained(folder, images, newest_run(folder, "gan-train"))
+
+
+Refused = Callable[[list[str]], str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command line that is a mistake of the user's, and gives what it is told."""
+
+    def message_to(arguments: list[str]) -> str:
+        capsys.readouterr()
+        assert main(arguments) == 2
+        told = capsys.readouterr().err
+        assert "Traceback" not in told
+        return told
+
+    return message_to
 
 
 def newest_run(folder: Path, command: str = "train", name: str = "tiny") -> Path:

@@ -6,6 +6,7 @@ import pytest
 from dfd.cli import main
 from dfd.commands.compare import compare_runs
 from dfd.config import CompareConfig
+from tests.commands.conftest import Refused
 from tests.runs import scores, write_run
 
 QUICK = "resamples=100"
@@ -58,14 +59,11 @@ def test_a_damaged_run_among_others_is_named(runs: Path, capsys: pytest.CaptureF
     ]
 
 
-def test_no_runs_yet(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare"]) == 2
-    assert "no finished runs in outputs/; run `dfd train` first" in capsys.readouterr().err
+def test_no_runs_yet(workdir: Path, refused: Refused) -> None:
+    assert "no finished runs in outputs/; run `dfd train` first" in refused(["compare"])
     (workdir / "empty").mkdir()
-    assert main(["compare", "empty/"]) == 2
-    assert "no finished runs in empty/; run `dfd train` first" in capsys.readouterr().err
-    assert main(["compare", "nowhere"]) == 2
-    assert "nowhere is no folder" in capsys.readouterr().err
+    assert "no finished runs in empty/; run `dfd train` first" in refused(["compare", "empty/"])
+    assert "nowhere is no folder" in refused(["compare", "nowhere"])
     assert not list(workdir.glob("outputs/compare/*/*/compare.*ml"))
 
 

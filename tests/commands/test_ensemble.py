@@ -10,7 +10,7 @@ import torch
 from dfd.cli import main
 from dfd.inference import cache
 from dfd.models.bundle import EnsembleBundle, load
-from tests.commands.conftest import Crossed, Trained, newest_run, tiny_arguments
+from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
 
 QUICK = ("evaluation.resamples=100", "runtime.device=cpu", "runtime.workers=0")
 SMALL = ("strategy.components=[2,4]", "strategy.c=[1.0]", "strategy.leaves=[2]", "strategy.inner_folds=2")
@@ -86,17 +86,14 @@ def test_the_second_time_no_image_is_read(work: Path, monkeypatch: pytest.Monkey
     assert main(["ensemble", *QUICK, "strategy=stacking_pca_svc", *SMALL]) == 0
 
 
-def test_members_without_folds_are_combined_on_validation(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_members_without_folds_are_combined_on_validation(trained: Trained, workdir: Path) -> None:
     for seed in (0, 1):
         assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
     for strategy in ("averaging", "stacking_pca_svc"):
         assert main(["ensemble", f"strategy={strategy}", *QUICK, *SMALL]) == 0
-        metrics = metrics_of(newest_run(tmp_path, "ensemble", strategy))
+        metrics = metrics_of(newest_run(workdir, "ensemble", strategy))
         assert (metrics["split"], metrics["n"]) == ("test", 12)
-        assert load(newest_run(tmp_path, "ensemble", strategy) / "bundle").metrics["split"] == "val"
+        assert load(newest_run(workdir, "ensemble", strategy) / "bundle").metrics["split"] == "val"
 
 
 def test_members_of_other_splits_are_refused_with_the_reason(
@@ -193,33 +190,27 @@ def test_a_network_whose_output_is_no_number_gives_errors_not_scores(work: Path,
     assert table["error"].tolist() == ["no finite score"] and table["verdict"].isna().all()
 
 
-def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(trained: Trained, workdir: Path, refused: Refused) -> None:
     for seed in (0, 1):
         assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
     assert main(["ensemble", *QUICK]) == 0
-    ensemble = newest_run(tmp_path, "ensemble", "averaging")
-    assert main(["eval", f"bundle={ensemble}", "split=val", *QUICK]) == 2
-    assert "was trained or tuned on all" in capsys.readouterr().err
-    assert main(["ensemble", f"members=[{ensemble},{newest_run(tmp_path, name='run0')}]", *QUICK]) == 2
-    assert "is an ensemble that was fitted on validation" in capsys.readouterr().err
+    ensemble = newest_run(workdir, "ensemble", "averaging")
+    assert "was trained or tuned on all" in refused(["eval", f"bundle={ensemble}", "split=val", *QUICK])
+    assert "is an ensemble that was fitted on validation" in refused(
+        ["ensemble", f"members=[{ensemble},{newest_run(workdir, name='run0')}]", *QUICK]
+    )
 
 
 def test_runs_without_a_test_split_or_folds_are_refused_before_any_work(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Trained, workdir: Path, refused: Refused
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(tiny_arguments(trained.images, "data.fractions=[.6,.4,0]")) == 2
-    assert "has no images in split 'test'" in capsys.readouterr().err
+    assert "has no images in split 'test'" in refused(tiny_arguments(trained.images, "data.fractions=[.6,.4,0]"))
     assert not list(Path("outputs").glob("train/*/*/bundle"))
 
 
 def test_features_of_a_refitted_network_are_not_stacked(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Trained, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     for seed in (0, 1):
         more = ("cv.folds=2", "cv.final=refit", "trainer.epochs=1", f"name=run{seed}", f"seed={seed}")
         assert main(tiny_arguments(trained.images, *more)) == 0

@@ -54,16 +54,15 @@ def test_predict_scores_the_good_and_names_the_bad(
     assert rows.loc[sorted(reasons), "verdict"].isna().all()
 
 
-def test_prepare_keeps_the_good_and_lists_the_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    reasons, good = hostile(tmp_path / "raw" / "fake"), odd_but_good(tmp_path / "raw" / "fake")
-    real = tmp_path / "raw" / "real"
+def test_prepare_keeps_the_good_and_lists_the_bad(workdir: Path) -> None:
+    reasons, good = hostile(workdir / "raw" / "fake"), odd_but_good(workdir / "raw" / "fake")
+    real = workdir / "raw" / "real"
     real.mkdir()
     for seed in range(10, 22):
         (real / f"{seed}.jpg").write_bytes(encoded(Image.fromarray(picture(seed, 64, 64))))
     assert main(["data", "prepare", "data=folder", "data.name=hostile", "data.source=raw"]) == 3
-    manifest = Manifest.load(tmp_path / "data" / "prepared" / "hostile")
+    manifest = Manifest.load(workdir / "data" / "prepared" / "hostile")
     fakes = manifest.table[manifest.table["label"] == 1]
     assert {manifest.file(path).name for path in fakes["path"]} == good
-    unusable = pd.read_csv(tmp_path / "data" / "prepared" / "hostile" / "unusable.csv")
+    unusable = pd.read_csv(workdir / "data" / "prepared" / "hostile" / "unusable.csv")
     assert len(unusable) == len(reasons)

@@ -16,6 +16,7 @@ import torch
 from dfd.cli import main
 from dfd.models import bundle as bundles
 from dfd.serving.guard import Guard
+from tests.commands.conftest import Refused
 from tests.factories import tiny_bundle
 from tests.serving.running import form, png
 
@@ -97,20 +98,15 @@ def test_it_answers_who_shows_the_key_and_ends_in_order_on_sigterm(
         (["max_bytes=0"], "max_bytes=0 is too small"),
     ],
 )
-def test_a_mistake_is_one_message(
-    bundle: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
+def test_a_mistake_is_one_message(bundle: Path, refused: Refused, arguments: list[str], message: str) -> None:
     given = {word.partition("=")[0]: word for word in ("runtime.device=cpu", "port=0", f"bundle={bundle}", *arguments)}
-    assert main(["serve", *given.values()]) == 2
-    error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    assert message in refused(["serve", *given.values()])
 
 
-def test_a_port_in_use_is_one_message(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_one_message(bundle: Path, refused: Refused) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert main(["serve", f"bundle={bundle}", f"port={port}"]) == 2
-    assert f"port={port} is in use on 127.0.0.1" in capsys.readouterr().err
+        assert f"port={port} is in use on 127.0.0.1" in refused(["serve", f"bundle={bundle}", f"port={port}"])
 
 
 @pytest.mark.parametrize("key", ["", "short", "123456789012345"])
@@ -163,14 +159,13 @@ def test_who_is_open_to_the_network_without_a_key_is_warned(
 
 
 def test_the_end_of_the_secrets_file_is_no_part_of_the_key(
-    bundle: Path, brief: type[Brief], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bundle: Path, brief: type[Brief], monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY + "\n")
     assert main(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"]) == 0
     assert brief.key == KEY
     monkeypatch.setenv("MY_KEY", KEY[1:] + "\n")
-    assert main(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"]) == 2
-    assert "has 15 characters" in capsys.readouterr().err
+    assert "has 15 characters" in refused(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"])
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (64, 2)])

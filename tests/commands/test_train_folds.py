@@ -11,7 +11,7 @@ from dfd.cli import main
 from dfd.data.manifest import Manifest
 from dfd.models.bundle import DetectorBundle, EnsembleBundle, load
 from dfd.training import crossval
-from tests.commands.conftest import Crossed, Trained, newest_run, tiny_arguments
+from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
 
 
 def test_every_open_image_is_scored_by_a_model_that_has_not_seen_it(crossed: Crossed) -> None:
@@ -54,9 +54,8 @@ def cut_off_in_the_second_fold(arguments: list[str], monkeypatch: pytest.MonkeyP
 
 
 def test_a_run_cut_off_between_folds_goes_on_where_it_was(
-    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    crossed: Crossed, workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     arguments = tiny_arguments(crossed.images, "cv.folds=3")
     cut_off_in_the_second_fold(arguments, monkeypatch)
     capsys.readouterr()
@@ -64,13 +63,13 @@ def test_a_run_cut_off_between_folds_goes_on_where_it_was(
     out = capsys.readouterr().out
     assert "fold         1 of 3" not in out and "fold         2 of 3" in out
     pd.testing.assert_frame_equal(
-        pd.read_parquet(newest_run(tmp_path) / "oof_predictions.parquet"),
+        pd.read_parquet(newest_run(workdir) / "oof_predictions.parquet"),
         pd.read_parquet(crossed.runs[0] / "oof_predictions.parquet"),
     )
 
 
 def test_a_fold_of_other_images_is_not_continued(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     """Renamed files keep the fingerprint, and move between folds."""
     monkeypatch.chdir(tmp_path)
@@ -79,41 +78,34 @@ def test_a_fold_of_other_images_is_not_continued(
     cut_off_in_the_second_fold(arguments, monkeypatch)
     for number in range(5):
         (tmp_path / "images" / "fake" / f"{number:03}.png").rename(tmp_path / "images" / "fake" / f"x{number:03}.png")
-    assert main([*arguments, "resume=true"]) == 2
-    assert "its images are not those of the fold any more" in capsys.readouterr().err
+    assert "its images are not those of the fold any more" in refused([*arguments, "resume=true"])
 
 
 def test_a_frozen_backbone_gives_one_network_whose_logit_is_the_mean(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     heads = []
     real = crossval._collect
     monkeypatch.setattr(crossval, "_collect", lambda *args: heads.append(real(*args)) or heads[0])
     more = ("cv.folds=3", "model.freeze=backbone", "augment=none", "data.fractions=[1,0,0]")
     assert main(tiny_arguments(trained.images, *more)) == 0
-    bundle = load(newest_run(tmp_path) / "bundle")
+    bundle = load(newest_run(workdir) / "bundle")
     assert isinstance(bundle, DetectorBundle)
     weights = [fold["1.weight"].numpy() for fold in heads[0].weights]
     np.testing.assert_allclose(bundle.detector.linear.weight.detach().numpy(), np.mean(weights, axis=0), rtol=1e-6)
-    metrics = json.loads((newest_run(tmp_path) / "metrics.json").read_text())
+    metrics = json.loads((newest_run(workdir) / "metrics.json").read_text())
     assert (metrics["split"], metrics["n"]) == ("oof", 60), "without a test split, out-of-fold is the result"
 
 
-def test_a_refit_is_one_network(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_refit_is_one_network(trained: Trained, workdir: Path) -> None:
     assert main(tiny_arguments(trained.images, "cv.folds=2", "cv.final=refit", "trainer.epochs=1")) == 0
-    assert isinstance(load(newest_run(tmp_path) / "bundle"), DetectorBundle)
+    assert isinstance(load(newest_run(workdir) / "bundle"), DetectorBundle)
 
 
-def test_an_image_of_the_folds_is_no_test_image_elsewhere(
-    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_an_image_of_the_folds_is_no_test_image_elsewhere(crossed: Crossed, workdir: Path, refused: Refused) -> None:
     shutil.copytree(crossed.folder / "data", "data")
     quick = ["evaluation.resamples=100", "runtime.device=cpu", "runtime.workers=0"]
-    assert main(["eval", f"bundle={crossed.runs[0]}", "split=val", *quick]) == 2
-    assert "was trained or tuned on all" in capsys.readouterr().err
+    assert "was trained or tuned on all" in refused(["eval", f"bundle={crossed.runs[0]}", "split=val", *quick])
 
 
 @pytest.mark.parametrize(
@@ -121,13 +113,6 @@ def test_an_image_of_the_folds_is_no_test_image_elsewhere(
     [("cv.folds=1", "cv.folds=1 leaves nothing to train on"), ("cv.folds=40", "too few images: fold ")],
 )
 def test_impossible_folds_are_told(
-    trained: Trained,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    setting: str,
-    message: str,
+    trained: Trained, workdir: Path, refused: Refused, setting: str, message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(tiny_arguments(trained.images, setting)) == 2
-    assert message in capsys.readouterr().err
+    assert message in refused(tiny_arguments(trained.images, setting))

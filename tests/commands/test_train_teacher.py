@@ -11,7 +11,7 @@ from dfd.data.manifest import Manifest
 from dfd.models.bundle import DetectorBundle, load, seen_in
 from dfd.runtime import start
 from dfd.training.teacher import Teacher
-from tests.commands.conftest import Crossed, Trained, newest_run, tiny_arguments
+from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
 from tests.factories import two_class_folder
 
 
@@ -75,29 +75,22 @@ def test_a_teacher_that_knows_the_test_images_is_refused(
     ],
 )
 def test_what_a_teacher_cannot_do_is_told(
-    trained: Trained,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    settings: list[str],
-    message: str,
+    trained: Trained, workdir: Path, refused: Refused, settings: list[str], message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*tiny_arguments(trained.images), f"trainer.teacher={trained.run}", *settings]) == 2
-    assert message in capsys.readouterr().err
-    assert not list(tmp_path.rglob("bundle.yaml"))
+    assert message in refused([*tiny_arguments(trained.images), f"trainer.teacher={trained.run}", *settings])
+    assert not list(workdir.rglob("bundle.yaml"))
 
 
 def test_an_ensemble_does_not_teach(
-    crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    crossed: Crossed, workdir: Path, capsys: pytest.CaptureFixture[str], refused: Refused
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     runs = ",".join(str(run) for run in crossed.runs)
     assert main(["ensemble", f"members=[{runs}]", "name=both", "evaluation.resamples=100"]) == 0
-    ensemble = newest_run(tmp_path, command="ensemble", name="both")
+    ensemble = newest_run(workdir, command="ensemble", name="both")
     capsys.readouterr()
-    assert main([*tiny_arguments(crossed.images), f"trainer.teacher={ensemble}"]) == 2
-    assert "is an ensemble; accepted is one detector" in capsys.readouterr().err
+    assert "is an ensemble; accepted is one detector" in refused(
+        [*tiny_arguments(crossed.images), f"trainer.teacher={ensemble}"]
+    )
 
 
 def test_a_run_goes_on_with_the_teacher_that_it_began_with(
