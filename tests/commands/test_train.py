@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -139,12 +140,29 @@ def test_logistic_regression_also_learns_from_changed_copies_and_splices(
     [
         ([], "model.freeze=none; accepted is model.freeze=backbone"),
         (["model.freeze=backbone", "augment=none", "trainer.c=[]"], "trainer.c=[] names no strength"),
+        (["model.freeze=backbone", "trainer.copies=0"], "trainer.copies=0 leaves nothing to augment=light"),
     ],
 )
 def test_settings_that_logistic_regression_has_no_use_for_are_told(
     trained: Trained, workdir: Path, refused: Refused, settings: list[str], message: str
 ) -> None:
     assert message in refused(tiny_arguments(trained.images, "trainer=logistic", *settings))
+
+
+@pytest.mark.parametrize(
+    ("start", "alone"),
+    [(["trainer.copies=0"], ["augment=none"]), (["trainer.copies=2", "augment.splices=1"], ["augment.splices=1"])],
+)
+def test_adapting_begins_with_the_head_that_logistic_regression_gives(
+    trained: Trained, workdir: Path, start: list[str], alone: list[str]
+) -> None:
+    adapting = ["model.lora=2", "trainer=lora", "trainer.head_c=10", "trainer.max_steps=1", "trainer.lr=0"]
+    assert main(tiny_arguments(trained.images, *VIT, *adapting, *start)) == 0
+    logistic = [*LOGISTIC, "trainer.c=[10]", "trainer.copies=2", "trainer.balance=loss"]
+    assert main(tiny_arguments(trained.images, *VIT, *logistic, *alone)) == 0
+    begun, fitted = (load(run / "bundle").detector.linear for run in sorted(Path("outputs/train/tiny").iterdir()))
+    torch.testing.assert_close(begun.weight, fitted.weight, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(begun.bias, fitted.bias, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("folds", [[], ["cv.folds=2", "cv.final=refit"], ["cv.folds=2"]])

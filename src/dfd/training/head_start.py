@@ -15,9 +15,21 @@ from dfd.training.splits import load_split
 def start_head(
     config: TrainConfig, rows: pd.DataFrame, manifest: Manifest, detector: Detector, runtime: Runtime
 ) -> None:
-    """With `trainer.head_c`, put the logistic regression on the unchanged training images into the detector's head."""
+    """With `trainer.head_c`, put the head that `trainer=logistic` gives into the detector.
+
+    It is fitted to the training images, and to `trainer.copies` changed copies of each; spliced fakes have no part in a
+    head of several units, which are fitted to sources of fakes.
+    """
     if config.trainer.solver == "logistic" or not config.trainer.head_c:
         return
-    plain = replace(config, augment=AugmentConfig(name="none"), model=replace(config.model, freeze="backbone"))
-    split = load_split("train", rows, plain, manifest, detector, runtime)
-    LogisticTask(plain, detector, split, split, runtime).step(config.trainer.head_c, 0)
+    augment = config.augment if config.trainer.copies else AugmentConfig(name="none")
+    if config.model.units > 1:
+        augment = replace(augment, splices=0.0)
+    fitting = replace(
+        config,
+        augment=augment,
+        model=replace(config.model, freeze="backbone"),
+        trainer=replace(config.trainer, solver="logistic"),
+    )
+    split = load_split("train", rows, fitting, manifest, detector, runtime)
+    LogisticTask(fitting, detector, split, split, runtime).step(config.trainer.head_c, 0)

@@ -33,6 +33,10 @@ def check_logistic(config: TrainConfig) -> None:
             f"trainer.teacher={config.trainer.teacher} has no part in trainer.solver=logistic; accepted is "
             "trainer.solver=gradient"
         )
+    if not config.trainer.copies and not config.augment.is_none():
+        raise UserError(
+            f"trainer.copies=0 leaves nothing to augment={config.augment.name}; accepted is 1 or more, or augment=none"
+        )
     if not config.trainer.c:
         raise UserError("trainer.c=[] names no strength; accepted is one number or more")
 
