@@ -114,11 +114,6 @@ def test_units_that_do_not_fit_are_refused(
     assert re.search(message, refused(tiny_arguments(trained.images, *settings)).replace("\n", " ").strip())
 
 
-def test_a_share_of_no_additions_is_refused(trained: Trained, workdir: Path, refused: Refused) -> None:
-    told = refused(tiny_arguments(trained.images, "model.lora_share=0.5"))
-    assert "model.lora_share=0.5 is a share of nothing with model.lora=0" in told
-
-
 def test_logistic_regression_also_learns_from_changed_copies_and_splices(
     trained: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

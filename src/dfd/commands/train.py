@@ -132,11 +132,6 @@ def _check(config: TrainConfig) -> None:
     """Raise UserError for settings that don't go together."""
     check_solver(config)
     check_units(config)
-    if config.model.lora_share < 1 and not config.model.lora:
-        raise UserError(
-            f"model.lora_share={config.model.lora_share} is a share of nothing with model.lora=0; accepted is 1, or "
-            "model=clip_lora"
-        )
     copies = config.augment.val_copies
     if copies and config.cv.folds:
         raise UserError(

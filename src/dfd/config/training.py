@@ -30,12 +30,6 @@ class ModelConfig:
         0, "rank of what is added to the matrices of a fixed vision transformer; 0: nothing is added", low=0, high=256
     )
     lora_from: int = setting(1, "lora: the first block that is added to, 1 the first", low=1)
-    lora_share: float = setting(
-        1.0,
-        "lora: how much of what was added is kept; less knows its training data less well, and other data better",
-        low=0,
-        high=1,
-    )
     units: int = setting(
         1,
         "linear units of the head, whose odds add up, so that each may know a kind of fake; 0: one for each source of "

@@ -3,9 +3,6 @@
 A large pretrained network whose every weight is trained on some thousand images forgets what makes it general.
 Additions of rank r can't change much, and are put into the matrices afterwards: what is kept is a network like any
 other.
-
-Training fits the additions to the data at hand, whose kinds the network then knows at the expense of others. A share of
-them keeps part of both: weights between those before and after ('WiSE-FT', Wortsman et al. 2022).
 """
 
 import math
@@ -23,27 +20,22 @@ STRENGTH = 2.0  # factor on the addition: alpha / r in the paper, with alpha = 2
 
 
 class LowRank(nn.Module):
-    """A fixed linear layer with an addition of rank `rank`, which is zero at first.
+    """A fixed linear layer with an addition of rank `rank`, which is zero at first."""
 
-    Training sees all of the addition; evaluation, and what is kept, `share` of it.
-    """
-
-    def __init__(self, base: nn.Linear, rank: int, share: float = 1.0) -> None:
+    def __init__(self, base: nn.Linear, rank: int) -> None:
         super().__init__()
-        self.share = share
         self.base = base.requires_grad_(False)
         self.down = nn.Parameter(torch.randn(rank, base.in_features) / math.sqrt(base.in_features))
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """[..., in_features] to [..., out_features]."""
-        strength = STRENGTH if self.training else STRENGTH * self.share
-        return self.base(inputs) + (inputs @ self.down.T @ self.up.T) * strength
+        return self.base(inputs) + (inputs @ self.down.T @ self.up.T) * STRENGTH
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """The linear layer with its share of the addition in its weight."""
-        self.base.weight += (self.up @ self.down * (STRENGTH * self.share)).to(self.base.weight.dtype)
+        """The linear layer with the addition in its weight."""
+        self.base.weight += (self.up @ self.down * STRENGTH).to(self.base.weight.dtype)
         return self.base.requires_grad_(True)
 
 
@@ -63,7 +55,7 @@ def adapt(detector: Detector, config: ModelConfig) -> Detector:
     detector.backbone.requires_grad_(False)
     for block in blocks[config.lora_from - 1 :]:
         for parent, name, layer in _linear_layers(block):
-            setattr(parent, name, LowRank(layer, config.lora, config.lora_share))
+            setattr(parent, name, LowRank(layer, config.lora))
     return detector
 
 
