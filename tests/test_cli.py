@@ -603,6 +603,12 @@ def test_a_run_needs_no_saved_settings(recorder: Recorder, command: list[str]) -
     assert not list(recorder.outs[0].rglob("config.yaml"))
 
 
+def test_what_can_not_be_found_again_is_not_promised(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.action = interrupted
+    assert main(["train", "hydra.output_subdir=null"]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
 def test_other_ranks_leave_no_run_folder_and_repeat_no_message(
     recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from dfd.cli import main
 from dfd.data.manifest import Manifest
 from dfd.models.bundle import DetectorBundle, load
+from dfd.training.detector_task import DetectorTask
 from dfd.training.logistic_task import LogisticTask
 from tests.commands.conftest import Refused, Trained, newest_run, spoiled, tiny_arguments
 from tests.factories import two_class_folder
@@ -149,6 +150,9 @@ def test_settings_that_logistic_regression_has_no_use_for_are_told(
     assert message in refused(tiny_arguments(trained.images, "trainer=logistic", *settings))
 
 
+ADAPTING = [*VIT, "model.lora=2", "trainer=lora"]
+
+
 @pytest.mark.parametrize(
     ("start", "alone"),
     [(["trainer.copies=0"], ["augment=none"]), (["trainer.copies=2", "augment.splices=1"], ["augment.splices=1"])],
@@ -156,13 +160,46 @@ def test_settings_that_logistic_regression_has_no_use_for_are_told(
 def test_adapting_begins_with_the_head_that_logistic_regression_gives(
     trained: Trained, workdir: Path, start: list[str], alone: list[str]
 ) -> None:
-    adapting = ["model.lora=2", "trainer=lora", "trainer.head_c=10", "trainer.max_steps=1", "trainer.lr=0"]
-    assert main(tiny_arguments(trained.images, *VIT, *adapting, *start)) == 0
+    adapting = [*ADAPTING, "trainer.head_c=10", "trainer.max_steps=1", "trainer.lr=0"]
+    assert main(tiny_arguments(trained.images, *adapting, *start)) == 0
     logistic = [*LOGISTIC, "trainer.c=[10]", "trainer.copies=2", "trainer.balance=loss"]
     assert main(tiny_arguments(trained.images, *VIT, *logistic, *alone)) == 0
     begun, fitted = (load(run / "bundle").detector.linear for run in sorted(Path("outputs/train/tiny").iterdir()))
     torch.testing.assert_close(begun.weight, fitted.weight, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(begun.bias, fitted.bias, atol=1e-4, rtol=1e-4)
+
+
+def test_a_head_of_several_units_begins_with_copies_but_no_splices(trained: Trained, workdir: Path) -> None:
+    """Each unit is fitted to a source of fakes, and splices come from none."""
+    rows = [
+        (path, "fake" if path.parent.name == "fake" else "real", f"from {number % 2}")
+        for number, path in enumerate(sorted(trained.images.rglob("*.png")))
+    ]
+    pd.DataFrame(rows, columns=["path", "label", "from"]).to_csv("two.csv", index=False)
+    table = ["data.source=two.csv", "data.csv_fake=fake", "data.csv_source=from", "augment.splices=1", "model.units=0"]
+    assert main(tiny_arguments(trained.images, *ADAPTING, *table, "trainer.max_steps=1")) == 0
+    assert load(newest_run(workdir) / "bundle").detector.linear.out_features == 2
+
+
+def test_a_run_that_goes_on_keeps_the_head_it_began_with(
+    trained: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*ADAPTING, "trainer.max_steps=3", "trainer.checkpoint_seconds=0"]
+    step = DetectorTask.step
+
+    def cut_off(self: DetectorTask, batch: list, number: int) -> dict:
+        if number == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    assert main(tiny_arguments(trained.images, *settings)) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectorTask, "step", cut_off)
+        assert main(tiny_arguments(trained.images, *settings)) == 130
+    monkeypatch.delattr("dfd.commands.train.start_head")  # a second fit would cost as much as the first
+    assert main(tiny_arguments(trained.images, *settings, "resume=true")) == 0
+    whole, parts = (load(run / "bundle").detector for run in sorted(Path("outputs/train/tiny").iterdir()))
+    torch.testing.assert_close(parts.state_dict(), whole.state_dict(), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("folds", [[], ["cv.folds=2", "cv.final=refit"], ["cv.folds=2"]])

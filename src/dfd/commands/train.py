@@ -53,7 +53,8 @@ def run(config: TrainConfig, out: Path) -> int:
     if config.cv.folds:
         return train_folds.run(config, manifest, detector, origin, runtime, out)
     manifest.rows("test")  # what the run will be measured on: its lack is told now, and not after hours
-    start_head(config, manifest.rows("train"), manifest, detector, runtime)
+    if not runtime.broadcast(checkpoint.has_state(out)):  # which holds the head, as far as it has come
+        start_head(config, manifest.rows("train"), manifest, detector, runtime)
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )
@@ -80,8 +81,8 @@ def run(config: TrainConfig, out: Path) -> int:
     if runtime.is_main:
         history = pd.DataFrame(progress.history)
         publish(predictions, engine, manifest, "test", config.evaluation, runtime, out, history)
-        checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
+        checkpoint.remove(out)  # last: until then the run can go on
     return exit_code(predictions)
 
 

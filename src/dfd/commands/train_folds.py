@@ -66,8 +66,8 @@ def run(config: TrainConfig, manifest: Manifest, base: Detector, origin: str, ru
         if test is not None:
             publish(test, engine, manifest, "test", config.evaluation, runtime, out)
         assert (out / METRICS).exists()
-        checkpoint.remove(out)
         print(f"bundle       {out / 'bundle'}")
+        checkpoint.remove(out)  # last: until then the run can go on
     return code
 
 

@@ -22,6 +22,7 @@ except ImportError:  # not on Windows, where nothing keeps two processes from on
     fcntl = None  # type: ignore[assignment]
 
 SAVED = ".hydra"  # where Hydra saves the settings, and our notes are
+SETTINGS = f"{SAVED}/config.yaml"
 FREE_TO_CHANGE = ("resume", "budget", "runtime.")  # what may differ between the parts of a run
 
 
@@ -47,8 +48,8 @@ def is_done(run: Path) -> bool:
 
 
 def can_resume(run: Path) -> bool:
-    """Whether a training run was cut off and left a checkpoint."""
-    return (run / "checkpoint").is_dir() and not is_done(run)
+    """Whether a training run was cut off and left a checkpoint, and the settings that it is found again by."""
+    return (run / "checkpoint").is_dir() and (run / SETTINGS).exists() and not is_done(run)
 
 
 def mark_done(run: Path) -> None:
@@ -94,7 +95,7 @@ def _folder_of_runs(root: DictConfig) -> Path:
 
 def _runs(folder: Path) -> list[Path]:
     """Run folders, newest first: they are named after the time."""
-    return sorted((path.parents[1] for path in folder.glob(f"*/{SAVED}/config.yaml")), reverse=True)
+    return sorted((path.parents[1] for path in folder.glob(f"*/{SETTINGS}")), reverse=True)
 
 
 def _task_settings(config: Any) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def _task_settings(config: Any) -> dict[str, Any]:
 
 def _differences(run: Path, wanted: dict[str, Any]) -> list[str]:
     """Lines that name the settings which differ from the run's saved ones."""
-    saved = _task_settings(OmegaConf.load(run / SAVED / "config.yaml"))
+    saved = _task_settings(OmegaConf.load(run / SETTINGS))
     keys = sorted(key for key in saved | wanted if saved.get(key) != wanted.get(key))
     return [f"{key} was {saved.get(key)} and is now {wanted.get(key)}" for key in keys]
 

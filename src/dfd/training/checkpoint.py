@@ -30,6 +30,11 @@ def save_state(run: Path, state: dict[str, Any]) -> None:
         torch.save(state, temporary)
 
 
+def has_state(run: Path) -> bool:
+    """Whether a state was saved that a run goes on from."""
+    return (run / FOLDER / "last.pt").exists()
+
+
 def load_state(run: Path) -> dict[str, Any] | None:
     """The last state saved, or None in a fresh run. Raises UserError if the file is damaged."""
     path = run / FOLDER / "last.pt"
