@@ -196,7 +196,7 @@ def test_a_run_that_goes_on_keeps_the_head_it_began_with(
     with monkeypatch.context() as patch:
         patch.setattr(DetectorTask, "step", cut_off)
         assert main(tiny_arguments(trained.images, *settings)) == 130
-    monkeypatch.delattr("dfd.commands.train.start_head")  # a second fit would cost as much as the first
+    monkeypatch.delattr("dfd.training.head_start.LogisticTask")  # a second fit would cost as much as the first
     assert main(tiny_arguments(trained.images, *settings, "resume=true")) == 0
     whole, parts = (load(run / "bundle").detector for run in sorted(Path("outputs/train/tiny").iterdir()))
     torch.testing.assert_close(parts.state_dict(), whole.state_dict(), atol=0, rtol=0)

@@ -53,8 +53,7 @@ def run(config: TrainConfig, out: Path) -> int:
     if config.cv.folds:
         return train_folds.run(config, manifest, detector, origin, runtime, out)
     manifest.rows("test")  # what the run will be measured on: its lack is told now, and not after hours
-    if not runtime.broadcast(checkpoint.has_state(out)):  # which holds the head, as far as it has come
-        start_head(config, manifest.rows("train"), manifest, detector, runtime)
+    start_head(config, manifest.rows("train"), manifest, detector, runtime, out)
     train, val = (
         load_split(name, manifest.rows(name), config, manifest, detector, runtime) for name in ("train", "val")
     )

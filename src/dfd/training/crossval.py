@@ -98,8 +98,7 @@ def train_on(
     check_labels(rows["label"].to_numpy(), parts, {SPLITS[part]: part for part in (0, 1)})
     torch.manual_seed(seed)
     detector.reset_head()
-    if not runtime.broadcast(checkpoint.has_state(out)):  # which holds the head, as far as it has come
-        start_head(config, rows[parts == 0].reset_index(drop=True), manifest, detector, runtime)
+    start_head(config, rows[parts == 0].reset_index(drop=True), manifest, detector, runtime, out)
     train, val = (
         load_split(SPLITS[part], rows[parts == part].reset_index(drop=True), config, manifest, detector, runtime)
         for part in (0, 1)
