@@ -193,6 +193,18 @@ def test_images_below_the_smallest_side_are_left_out(workdir: Path) -> None:
     assert set(table["width"]) == {32, 40}, "samples are not its own images"
 
 
+def test_leaving_out_small_images_leaves_the_data_set_itself_alone(workdir: Path) -> None:
+    two_class_folder(workdir / "raw", each=20)
+    data = DataConfig(name="own", source="raw")
+    whole = prepare(data)
+    with pytest.raises(UserError, match="data.min_side=10000: no image of own has sides of"):
+        prepare(DataConfig(name="own", source="raw", min_side=10**4))
+    smaller = prepare(DataConfig(name="own", source="raw", min_side=10))
+    assert (smaller.name, smaller.folder.name) == ("own-min10", "own-min10")
+    again = prepare(data)
+    assert again.header == whole.header and again.table.equals(whole.table)
+
+
 def test_files_of_an_earlier_call_are_not_taken_in(tmp_path: Path) -> None:
     written(tmp_path, n=20)
     assert len(written(tmp_path, n=6).table) == 6

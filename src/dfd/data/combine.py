@@ -55,8 +55,10 @@ def _added(named: str, data: DataConfig) -> Manifest:
 
 
 def _chosen(table: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
-    chosen = table[["width", "height"]].min(axis=1) >= data.min_side
-    return table[chosen & (table["label"] == 0)] if data.own == "real" else table[chosen]
+    large = table[table[["width", "height"]].min(axis=1) >= data.min_side]
+    if large.empty:
+        raise UserError(f"data.min_side={data.min_side}: no image of {data.name} has sides of so many pixels")
+    return large[large["label"] == 0] if data.own == "real" else large
 
 
 def _numbers(parts: list[Manifest]) -> list[int]:
@@ -108,7 +110,8 @@ def _check(table: pd.DataFrame, data: DataConfig) -> None:
 
 
 def _header(own: Manifest, added: list[Manifest], table: pd.DataFrame, data: DataConfig, root: Path) -> dict[str, Any]:
-    names = [own.name + ("-real" if data.own == "real" else ""), *dict.fromkeys(manifest.name for manifest in added)]
+    kept = ("-real" if data.own == "real" else "") + (f"-min{data.min_side}" if data.min_side else "")
+    names = [own.name + kept, *dict.fromkeys(manifest.name for manifest in added)]
     return {
         **own.header,
         "name": "+".join(names),
