@@ -107,6 +107,18 @@ def test_an_unreadable_image_has_a_reason_and_no_features(
     assert set(errors) == {3} and np.isnan(features[3]).all() and np.isfinite(np.delete(features, 3, 0)).all()
 
 
+def test_an_image_that_can_be_read_again_gets_its_features(
+    manifest: Manifest, detector: Detector, runtime: Runtime
+) -> None:
+    path = manifest.file(manifest.rows("train")["path"][3])
+    path.rename("elsewhere")
+    compute(detector, manifest, runtime)
+    Path("elsewhere").rename(path)
+    again = compute(detector, manifest, runtime)
+    assert again.computed and not again.of(manifest.rows("train")["sha256"])[1]
+    assert not compute(detector, manifest, runtime).computed
+
+
 def test_a_file_cut_short_is_computed_again(manifest: Manifest, detector: Detector, runtime: Runtime) -> None:
     first = compute(detector, manifest, runtime)
     kept = first.of(manifest.rows("train")["sha256"])[0]

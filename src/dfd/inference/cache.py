@@ -128,11 +128,13 @@ def _digest(value: Any) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    """about.json comes last. A file cut short by hand or by a failing disk is computed again."""
+    """about.json comes last. A file cut short by hand or by a failing disk is computed again, and so are features of
+    images of which some could not be read: next time they may, as when a disk was not mounted.
+    """
     try:
         features, rows = np.load(folder / FEATURES, mmap_mode="r"), pd.read_parquet(folder / ROWS)
-        return (folder / ABOUT).is_file() and len(features) == len(rows)
-    except (OSError, ValueError, EOFError):  # pyarrow's errors are OSError and ValueError
+        return (folder / ABOUT).is_file() and len(features) == len(rows) and (rows["error"] == "").all()
+    except (OSError, ValueError, EOFError, KeyError):  # pyarrow's errors are OSError and ValueError
         return False
 
 
