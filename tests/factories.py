@@ -61,7 +61,7 @@ def tiny_bundle(name: str = "tiny", seed: int = 0, **preprocessing: object) -> b
         calibration=Calibration(1.5, 0.1, 0.45, 0.4, 0.5),
         max_pixels=10**6,
         data={"name": "tiny", "fingerprint": "abc", "train": 2, "val": 1},
-        training={"seconds": 1.0, "weights": "random"},
+        training={"seconds": 1.0, "device": "cpu", "weights": "random"},
         metrics={"auroc": 0.5},
         config="data: {}\n",
         seen=frozenset(),

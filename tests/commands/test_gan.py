@@ -68,7 +68,7 @@ def test_the_head_is_fitted_on_val_which_the_critic_has_not_seen(
     monkeypatch.setattr(gan_detector, "fit_head", lambda *a: (rows.append((a[1], a[2])), fit(*a))[1])
     monkeypatch.setattr(gan_detector, "calibrate", lambda *a: (rows.append((a[1], a[2])), calibrate(*a))[1])
     assert main(gan_arguments(gan.images)) == 0
-    table = Manifest.load(workdir / "data" / "prepared" / "tiny-real+gan-tiny").table
+    table = Manifest.load(workdir / "data" / "prepared" / "tiny-real-min32+gan-tiny").table
     val = table[table["split"] == "val"]
     assert len(rows) == 6
     for labels, groups in rows:
@@ -76,9 +76,17 @@ def test_the_head_is_fitted_on_val_which_the_critic_has_not_seen(
         assert list(groups) == list(val["group"])
 
 
+def test_what_its_head_was_fitted_on_measures_and_combines_nothing(
+    inside: Trained, tmp_path: Path, refused: Refused
+) -> None:
+    again = shutil.copytree(inside.run, tmp_path / "again")
+    assert "was trained or tuned on all" in refused(["eval", f"bundle={inside.run}", "split=val", "runtime.device=cpu"])
+    assert "was fitted on validation" in refused(["ensemble", f"members=[{inside.run},{again}]"])
+
+
 def test_the_bundle_has_seen_the_reals_of_train_and_all_of_val(gan: Trained) -> None:
     bundle = load(gan.run / "bundle")
-    table = Manifest.load(gan.folder / "data" / "prepared" / "tiny-real+gan-tiny").table
+    table = Manifest.load(gan.folder / "data" / "prepared" / "tiny-real-min32+gan-tiny").table
     seen = table["sha256"].str[:16].isin(bundle.seen)
     assert (seen == ((table["split"] == "train") & (table["label"] == 0) | (table["split"] == "val"))).all()
     assert bundle.data["train"] == ((table["split"] == "train") & (table["label"] == 0)).sum()
@@ -284,7 +292,7 @@ def test_images_of_mixed_sizes_are_cut_square_and_small_ones_left_out(
     assert "smaller than 32 pixels are left out" in capsys.readouterr().out
     measured = pd.read_parquet(newest_run(workdir, "gan-train") / "predictions.parquet")
     assert measured["error"].isna().all()
-    used = Manifest.load(workdir / "data" / "prepared" / "tiny-real+gan-tiny").table
+    used = Manifest.load(workdir / "data" / "prepared" / "tiny-real-min32+gan-tiny").table
     assert used[["width", "height"]].min(axis=1).min() == 32
 
 

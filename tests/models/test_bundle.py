@@ -26,7 +26,7 @@ def made(folder: Path, name: str = "first") -> bundle.Bundle:
         calibration=Calibration(1.5, 0.1, 0.45, 0.4, 0.5),
         max_pixels=12345,
         data={"name": "tiny", "fingerprint": "abc", "train": 2, "val": 1},
-        training={"seconds": 1.0, "weights": "random"},
+        training={"seconds": 1.0, "device": "cpu", "weights": "random"},
         metrics={"auroc": 0.5},
         config="data: {}\n",
         seen=bundle.seen_in(pd.DataFrame({"sha256": ["a" * 64, "b" * 64]})),
@@ -71,6 +71,8 @@ def test_a_single_flipped_bit_in_the_weights_is_noticed(tmp_path: Path) -> None:
         ("size: 32", "size: 0"),
         ("backbone:", "backbones:"),
         ("fingerprint:", "finger:"),
+        ("val:", "value:"),
+        ("device:", "devise:"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_noticed(tmp_path: Path, old: str, new: str) -> None:

@@ -158,7 +158,7 @@ def _bundle(
         detector=detector,
         calibration=calibration,
         max_pixels=config.data.max_pixels,
-        data={"name": manifest.name, "fingerprint": manifest.fingerprint, **counts},
+        data={"name": manifest.name, "fingerprint": manifest.fingerprint, **counts, "fitted_on": "val"},
         training=training,
         metrics={"split": "val", "n": counts["val"]},
         config=yaml.safe_dump({**asdict(config), "data": asdict(data)}, sort_keys=False, allow_unicode=True),

@@ -92,10 +92,10 @@ def load_members(runs: list[Path]) -> list[Member]:
     for run in runs:
         folder = find(str(run))
         member = Member(folder.parent, folder, load(folder))
-        if isinstance(member.bundle, EnsembleBundle) and not member.folds:
+        if member.bundle.fitted_on_val:
+            instead = "name its own members instead" if isinstance(member.bundle, EnsembleBundle) else "leave it out"
             raise UserError(
-                f"members: {run} is an ensemble that was fitted on validation, which is what it would be combined on; "
-                "name its own members instead"
+                f"members: {run} was fitted on validation, which is what it would be combined on; {instead}"
             )
         members.append(member)
     for other in members[1:]:

@@ -35,13 +35,12 @@ def predict_split(
 ) -> pd.DataFrame:
     """The predictions table of a split. Images that the bundle has seen are left out.
 
-    The one exception is the val split of a single network's own data, on which its epoch and threshold were chosen. An
-    ensemble was fitted on its val split, and a cross-validated detector trained on it.
+    The one exception is the val split of a single network's own data, if no more than its epoch and threshold were
+    chosen on it. An ensemble and a GAN's discriminator were fitted on it, and a cross-validated detector trained on it.
     """
     bundle = engine.bundle
     rows = manifest.rows(split)
-    own_choice = isinstance(bundle, DetectorBundle) and not bundle.data.get("folds")
-    if manifest.fingerprint != bundle.data["fingerprint"] or not own_choice:
+    if manifest.fingerprint != bundle.data["fingerprint"] or bundle.fitted_on_val or bundle.data.get("folds"):
         rows = _without_seen(rows, bundle, manifest, runtime)
     paths = [manifest.file(path) for path in rows["path"]]
 

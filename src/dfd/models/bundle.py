@@ -37,6 +37,9 @@ from dfd.models.detector import Detector, build_to_fill
 FORMAT = 2
 FILE, WEIGHTS, CONFIG, SEEN, MEMBERS = "bundle.yaml", "model.safetensors", "config.yaml", "seen.txt", "members"
 SEEN_DIGITS = 16  # of an image's sha256: enough to tell 10 million images apart, at 17 bytes each
+NEEDED = [("data", key) for key in ("name", "fingerprint", "train")] + [  # by the commands that tell of a bundle
+    ("training", key) for key in ("weights", "seconds", "device")
+]
 ABOUT = ("name", "data", "training", "metrics", "versions")
 
 
@@ -44,10 +47,11 @@ ABOUT = ("name", "data", "training", "metrics", "versions")
 class Bundle(ABC):
     """What every bundle has: how its logit is read, and where it comes from.
 
-    `data`: name and fingerprint of the manifest it was trained on, its numbers of images, and the number of `folds` if
-    it was cross-validated. `training`: seconds, steps and so on. `metrics`: figures on validation or out-of-fold at the
-    end of training. `seen`: the first digits of the sha256 of each image that it was trained or tuned on. `sha256`:
-    names the content; empty until it is saved.
+    `data`: name and fingerprint of the manifest it was trained on, its numbers of images, the number of `folds` if it
+    was cross-validated, and `fitted_on`, the split that its weights were fitted on, if that is not train. `training`:
+    seconds, steps and so on. `metrics`: figures on validation or out-of-fold at the end of training. `seen`: the first
+    digits of the sha256 of each image that it was trained or tuned on. `sha256`: names the weights of a network, and
+    the files and members of an ensemble; empty until it is saved.
     """
 
     kind: ClassVar[str]
@@ -66,6 +70,11 @@ class Bundle(ABC):
     @abstractmethod
     def detectors(self) -> list[Detector]:
         """All networks in it."""
+
+    @property
+    @abstractmethod
+    def fitted_on_val(self) -> bool:
+        """Whether weights were fitted on the val split, which is then no split to measure on or to fit on again."""
 
     @property
     def cpu_bf16(self) -> bool | None:
@@ -88,6 +97,11 @@ class DetectorBundle(Bundle):
         return self.detector.preprocessing
 
     @property
+    def fitted_on_val(self) -> bool:
+        """As the bundle says of itself; a GAN's discriminator has a head that was."""
+        return self.data.get("fitted_on") == "val"
+
+    @property
     def detectors(self) -> list[Detector]:
         """Itself."""
         return [self.detector]
@@ -100,6 +114,11 @@ class EnsembleBundle(Bundle):
     kind = "ensemble"
     members: tuple[Bundle, ...]
     combiner: Combiner
+
+    @property
+    def fitted_on_val(self) -> bool:
+        """Where there are no folds, that is where it learnt how much each member counts."""
+        return not self.data.get("folds")
 
     @property
     def detectors(self) -> list[Detector]:
@@ -148,7 +167,6 @@ def load(folder: Path) -> Bundle:
             "max_pixels": int(content["max_pixels"]),
             "sha256": _name(content),
         }
-        common["data"]["fingerprint"], common["training"]["weights"]  # what commands rely on
         files = {folder / name: str(digest) for name, digest in content["files"].items()}
     for path, digest in files.items():
         _check_file(path, digest)
@@ -174,6 +192,9 @@ def _check_kinds(content: dict[str, Any]) -> None:
     for key in ("data", "training", "metrics", "versions", "files"):
         if not isinstance(content[key], dict):
             raise ValueError(f"{key} is no mapping")
+    needed = [("data", "folds" if "folds" in content["data"] else "val"), *NEEDED]
+    if lacking := [f"{entry}.{key}" for entry, key in needed if key not in content[entry]]:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
     if int(content["max_pixels"]) < 1:
         raise ValueError(f"max_pixels={content['max_pixels']}; accepted is 1 or more")
     for name, digest in content["files"].items():
@@ -296,7 +317,7 @@ def _check_file(path: Path, digest: str) -> None:
 
 
 def _name(content: dict[str, Any]) -> str:
-    """One hash for all that decides the output: the weights' for a network, the card's for an ensemble."""
+    """One hash: the weights' for a network, that of all its files and members for an ensemble."""
     if content["kind"] == "detector":
         return str(content["files"][WEIGHTS])
     return hashlib.sha256(repr((content["files"], content["members"])).encode()).hexdigest()
