@@ -71,6 +71,15 @@ class Runtime:
             module.to(memory_format=torch.channels_last)
         return module
 
+    def forget_trained(self) -> None:
+        """Let go of the networks and optimisers that were trained so far, and begin loss scaling anew.
+
+        The accelerator keeps them all, unscales the gradients of them all, and has one scaler for them all.
+        """
+        self.accelerator.free_memory()
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler = torch.amp.GradScaler(self.device.type)
+
     def precision_of(self, cpu_bf16: bool) -> str:
         """The precision of a network; `cpu_bf16` as in `start`."""
         return _precision(self.wanted, self.device.type, cpu_bf16)

@@ -40,6 +40,20 @@ def test_out_of_fold_and_test_figures_are_both_there(crossed: Crossed) -> None:
     assert table["threshold"].nunique() == 3, "each fold is judged by what the others chose"
 
 
+def test_a_fold_does_not_keep_the_networks_of_the_folds_before(
+    crossed: Crossed, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, fit = [], crossval.fit
+
+    def counted(task, config, runtime, *rest):
+        kept.append((len(runtime.accelerator._models), len(runtime.accelerator._optimizers)))
+        return fit(task, config, runtime, *rest)
+
+    monkeypatch.setattr(crossval, "fit", counted)
+    assert main(tiny_arguments(crossed.images, "cv.folds=2", "trainer.max_steps=1")) == 0
+    assert kept == [(1, 1)] * 2
+
+
 def cut_off_in_the_second_fold(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     real = crossval._run_fold
 

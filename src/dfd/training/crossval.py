@@ -103,6 +103,7 @@ def train_on(
         load_split(SPLITS[part], rows[parts == part].reset_index(drop=True), config, manifest, detector, runtime)
         for part in (0, 1)
     )
+    runtime.forget_trained()
     task = task_of(replace(config, seed=seed), detector, train, val, runtime)
     runtime.on_main(lambda: checkpoint.begin(out, resume=True))
     progress = fit(task, config.trainer, runtime, out, seed)
