@@ -179,6 +179,13 @@ def test_penalties_come_at_their_intervals(tmp_path: Path) -> None:
     assert ratio == pytest.approx(2, rel=0.2)  # the learning rate of the step before differs a little with the interval
 
 
+def test_only_a_network_with_a_penalty_has_the_lazy_rate() -> None:
+    task = stepped(r1_gamma=0.0, pl_weight=0.0, lr=0.01)
+    assert {each.param_groups[0]["lr"] for each in task._optimizers.values()} == {0.01}
+    task = stepped(r1_gamma=1.0, pl_weight=0.0, lr=0.01)
+    assert task._optimizers["discriminator"].param_groups[0]["lr"] < 0.01
+
+
 def test_the_average_follows_the_generator_at_its_half_life() -> None:
     task = task_of(config_of(ema_kimg=0.008, ema_rampup=0.0), shapes(20, seed=0))  # of one batch
     before = [parameter.clone() for parameter in task.average.parameters()]

@@ -55,11 +55,11 @@ class GanTask:
         self.average = deepcopy(self.generator).eval().requires_grad_(False)
         self._augmentation, self._controller = Augmentation(config.ada), Controller(config.ada, self.batch_size)
         self._path_length = losses.PathLength(gan.pl_decay, runtime.device)
+        self._gamma = losses.r1_gamma(gan.resolution, self.batch_size) if gan.r1_gamma is None else gan.r1_gamma
         self._optimizers = {
             "generator": _adam(self.generator, gan.lr, gan.pl_interval if gan.pl_weight else 0),
-            "discriminator": _adam(self.discriminator, gan.lr, gan.r1_interval),
+            "discriminator": _adam(self.discriminator, gan.lr, gan.r1_interval if self._gamma else 0),
         }
-        self._gamma = losses.r1_gamma(gan.resolution, self.batch_size) if gan.r1_gamma is None else gan.r1_gamma
         self._half_life = losses.ema_kimg(self.batch_size) if gan.ema_kimg is None else gan.ema_kimg
         self._figures: dict[str, torch.Tensor] = {}  # of the step at hand
         self._sums: dict[str, torch.Tensor] = {}
