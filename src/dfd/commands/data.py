@@ -1,10 +1,17 @@
 """The manifest that a command works on, prepared on first use; one rank does it, the others wait."""
 
 from collections.abc import Callable
+from typing import Any
 
-from dfd.config import DataConfig
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dfd import sealed
+from dfd.config import DataConfig, check
 from dfd.data.manifest import Manifest
 from dfd.data.prepare import prepare, prepare_own
+from dfd.errors import UserError
+from dfd.models.bundle import Bundle
 from dfd.runtime import Runtime
 
 
@@ -16,6 +23,36 @@ def prepared(config: DataConfig, runtime: Runtime) -> Manifest:
 def prepared_own(config: DataConfig, runtime: Runtime) -> Manifest:
     """That of the data set's own images, which a GAN learns from: fakes are neither needed nor added."""
     return _on_every_rank(lambda: prepare_own(config), runtime)
+
+
+def own_data(bundle: Bundle, runtime: Runtime) -> Manifest:
+    """The manifest of the data that the bundle was trained on. Raises UserError if they are not at hand."""
+    try:
+        return prepared(data_of(bundle), runtime)
+    except UserError as error:
+        hint = "name the data to measure on, as in data=yonsei data.source=PATH"
+        raise UserError(f"{error}\nThese are the data that the bundle was trained on; or {hint}") from None
+
+
+def data_of(bundle: Bundle) -> DataConfig:
+    """The data set that the bundle was trained on, as its own settings have it: those may be a stranger's."""
+    try:
+        return data_config(sealed.settings_of(bundle.config)["data"])
+    except (ValueError, KeyError):
+        raise UserError(
+            f"the bundle {bundle.name} does not say what it was trained on; name a data set, as in data=yonsei"
+        ) from None
+
+
+def data_config(values: Any) -> DataConfig:
+    """The settings of a data set from a file that may be a stranger's. Raises ValueError that says what is wrong."""
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), values))
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    assert isinstance(config, DataConfig)
+    check(config, "data.")
+    return config
 
 
 def _on_every_rank(make: Callable[[], Manifest], runtime: Runtime) -> Manifest:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from dfd.commands.against import against, best_member
-from dfd.commands.data import prepared
+from dfd.commands.data import data_of, prepared
 from dfd.commands.ensemble_rows import Rows, cached, out_of_fold, validation
-from dfd.commands.eval import data_of
 from dfd.commands.members import Member, choose, load_members
 from dfd.commands.results import exit_code, publish
 from dfd.config import EnsembleConfig

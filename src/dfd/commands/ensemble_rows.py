@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfd.commands.eval import data_of
+from dfd.commands.data import data_of
 from dfd.commands.members import Member, oof_features, oof_predictions
 from dfd.config import EnsembleConfig
 from dfd.data.manifest import Manifest

@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from dfd import sealed
 from dfd.commands import fid, robustness
-from dfd.commands.data import prepared
+from dfd.commands.data import own_data, prepared
 from dfd.commands.results import exit_code, predict_split, publish
-from dfd.config import DataConfig, EvalConfig, check
-from dfd.data.manifest import Manifest
-from dfd.errors import UserError
+from dfd.config import EvalConfig
 from dfd.inference.backends import open_engine
-from dfd.models.bundle import Bundle, find, load
-from dfd.runtime import Runtime, start
+from dfd.models.bundle import find, load
+from dfd.runtime import start
 
 
 def run(config: EvalConfig, out: Path) -> int:
@@ -34,24 +31,3 @@ def run(config: EvalConfig, out: Path) -> int:
     if config.robustness:
         robustness.run(engine, manifest, config, runtime, out, predictions)
     return exit_code(predictions)
-
-
-def own_data(bundle: Bundle, runtime: Runtime) -> Manifest:
-    """The manifest of the data that the bundle was trained on. Raises UserError if they are not at hand."""
-    try:
-        return prepared(data_of(bundle), runtime)
-    except UserError as error:
-        hint = "name the data to measure on, as in data=yonsei data.source=PATH"
-        raise UserError(f"{error}\nThese are the data that the bundle was trained on; or {hint}") from None
-
-
-def data_of(bundle: Bundle) -> DataConfig:
-    """The data set that the bundle was trained on, as its own settings have it: those may be a stranger's."""
-    try:
-        config = DataConfig(**sealed.settings_of(bundle.config)["data"])
-        check(config, "data.")
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"the bundle {bundle.name} does not say what it was trained on; name a data set, as in data=yonsei"
-        ) from None
-    return config

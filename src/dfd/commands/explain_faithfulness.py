@@ -11,8 +11,7 @@ import pandas as pd
 from rich.console import Console
 from tqdm import tqdm
 
-from dfd.commands.data import prepared
-from dfd.commands.eval import data_of
+from dfd.commands.data import data_of, prepared
 from dfd.commands.provenance import command_line, measured_on
 from dfd.config import ExplainConfig
 from dfd.data.decode import UnusableImage, read_image

@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from dfd.commands.data import prepared
-from dfd.commands.eval import own_data
+from dfd.commands.data import own_data, prepared
 from dfd.commands.provenance import command_line, measured_on
 from dfd.config import ExportConfig, RuntimeConfig
 from dfd.data.dataset import Images

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from dfd.commands.data import prepared
-from dfd.commands.eval import data_of
+from dfd.commands.data import data_of, prepared
 from dfd.config import FeaturesConfig
 from dfd.errors import EXIT_OK, EXIT_PARTIAL
 from dfd.inference.cache import features_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dfd.commands.data import prepared_own
+from dfd.commands.data import data_config, prepared_own
 from dfd.config import DataConfig, FidConfig
 from dfd.data.decode import UnusableImage, open_image, read_bytes, read_image
 from dfd.data.discover import find_images
@@ -47,8 +47,11 @@ class Compared:
 
 def samples_and_reals(fid: FidConfig, extractor: Extractor, runtime: Runtime) -> Compared:
     """Fresh samples of a GAN, and the real images of the data set that it was trained on."""
-    saved = _saved(fid.run)
-    data = DataConfig(**saved.data)
+    saved = storage.load(storage.find(fid.run, setting="fid.run"))
+    try:
+        data = data_config(saved.data)
+    except ValueError as error:
+        raise UserError(f"the GAN {saved.name} does not say what it was trained on: {error}") from None
     manifest = _manifest(data, runtime)
     square = Square(fid.resolution or saved.resolution, fid.filter)
     rows = {split: reals_of(manifest, split, saved.resolution) for split in dict.fromkeys((fid.split, "train", "val"))}
@@ -153,13 +156,6 @@ def folders(fid: FidConfig, extractor: Extractor, runtime: Runtime) -> Compared:
         fake_picture=partial(picture, "fake"),
         training_picture=partial(picture, "real"),
     )
-
-
-def _saved(run: str | None) -> storage.Saved:
-    try:
-        return storage.load(storage.find(run))
-    except UserError as error:
-        raise UserError(str(error).replace("run=", "fid.run=")) from None
 
 
 def _manifest(data: DataConfig, runtime: Runtime) -> Manifest:

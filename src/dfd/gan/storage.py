@@ -61,21 +61,23 @@ def save(saved: Saved, run: Path) -> None:
     write_text(folder / CARD, yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
 
 
-def find(run: str | None, outputs: Path = Path("outputs")) -> Path:
+def find(run: str | None, outputs: Path = Path("outputs"), setting: str = "run") -> Path:
     """The folder of the GAN run that `run` names; None: the newest finished one under `outputs`.
 
-    Raises UserError if there is none.
+    Raises UserError, in the name of the `setting` that it was wanted for, if there is none.
     """
     if run is not None:
         if not (Path(run) / FOLDER / CARD).is_file():
             raise UserError(
-                f"run={run}: no {FOLDER}/{CARD} there; accepted is the folder of a finished `dfd gan train`"
+                f"{setting}={run}: no {FOLDER}/{CARD} there; accepted is the folder of a finished `dfd gan train`"
             )
         return Path(run)
     cards = outputs.glob(f"gan-train/*/*/{FOLDER}/{CARD}")
     found = [card for card in cards if (card.parents[1] / FINISHED).is_file()]
     if not found:
-        raise UserError(f"no finished GAN under {outputs}/; run `dfd gan train` first, or name one with run=FOLDER")
+        raise UserError(
+            f"no finished GAN under {outputs}/; run `dfd gan train` first, or name one with {setting}=FOLDER"
+        )
     return max(found, key=lambda path: path.stat().st_mtime).parents[1]
 
 
@@ -95,6 +97,8 @@ def load(run: Path) -> Saved:
             raise UserError(f"{folder / CARD}: format {card['format']!r} is not known; accepted is {FORMAT}")
         shape = _shape(folder / CARD, card["shape"])
         told = {key: card[key] for key in ("name", "data", "fingerprint", "training", "sha256")}
+        if not isinstance(told["data"], dict) or not isinstance(told["training"], dict):
+            raise ValueError("data and training have to be mappings")
     except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CARD} is damaged or missing: {error}") from None
     if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != told["sha256"]:
