@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ import pandas as pd
 import pytest
 
 from dfd.cli import main
-from dfd.commands import export
 from dfd.inference import graph as graphs
-from dfd.models.bundle import load
+from dfd.models.bundle import Bundle
 from tests.commands.conftest import Crossed, Refused, Trained, newest_run
 
 QUICK = ("runtime.device=cpu", "runtime.workers=0")
@@ -131,8 +129,7 @@ def test_a_cross_validated_bundle_is_one_graph_and_seen_images_are_named_so(
 ) -> None:
     monkeypatch.chdir(crossed.folder)
     with monkeypatch.context() as patch:
-        patch.setattr(export, "SEEN_DIGITS", 0)  # as if every image began with what it has seen
-        patch.setattr(export, "load", lambda folder: replace(load(folder), seen=frozenset({""})))
+        patch.setattr(Bundle, "has_seen", lambda self, sha256: sha256.notna())
         assert main(["export", f"bundle={crossed.runs[0]}", "name=folds", *QUICK]) == 0
     assert "images that the bundle has seen the graph gives the same verdicts" in capsys.readouterr().out
     assert json.loads((newest_run(crossed.folder, "export", "folds") / "parity.json").read_text())["seen"]

@@ -19,7 +19,7 @@ from dfd.evaluation.figures import Floats
 from dfd.evaluation.paired import Scored, compare
 from dfd.inference.engine import Engine
 from dfd.inference.score import score
-from dfd.models.bundle import SEEN_DIGITS, Bundle
+from dfd.models.bundle import Bundle
 from dfd.runtime import Runtime
 
 FEWEST = 10  # images of either class
@@ -61,7 +61,7 @@ def unseen(bundle: Bundle, manifest: Manifest) -> tuple[NDArray[np.int64], str, 
     table = manifest.table
     split = "test" if (table["split"] == "test").any() else "all"
     wanted = (table["split"] == "test") if split == "test" else pd.Series(True, index=table.index)
-    seen = table["sha256"].str[:SEEN_DIGITS].isin(bundle.seen)
+    seen = bundle.has_seen(table["sha256"])
     places = np.flatnonzero(wanted & ~seen)
     counts = np.bincount(table["label"].to_numpy()[places], minlength=2)
     if counts.min() < FEWEST:

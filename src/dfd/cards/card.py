@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dfd.cards import words
@@ -14,7 +15,7 @@ from dfd.data.changes import Pixels
 from dfd.data.decode import UnusableImage
 from dfd.evidence.evidence import Evidence
 from dfd.inference.engine import Engine
-from dfd.models.bundle import SEEN_DIGITS, Bundle, EnsembleBundle
+from dfd.models.bundle import Bundle, EnsembleBundle
 from dfd.runtime import Runtime
 
 VERSION = 1
@@ -122,7 +123,7 @@ def card_of(picture: Picture, values: np.ndarray, engine: Engine) -> Card:
     )
     stability = Stability.of(score.prob, score.verdict, copies)
     verdict = settle(score.verdict, stability)
-    seen = picture.sha256[:SEEN_DIGITS] in bundle.seen
+    seen = bundle.has_seen(pd.Series([picture.sha256])).item()
     size = (picture.width, picture.height)
     return Card(
         file=File(picture.name, picture.bytes, picture.sha256, picture.format, *size),

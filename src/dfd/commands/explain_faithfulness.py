@@ -24,7 +24,7 @@ from dfd.explain.summary import summarise
 from dfd.files import replacing, write_text
 from dfd.inference.engine import TorchEngine
 from dfd.inference.versions import image_seed
-from dfd.models.bundle import SEEN_DIGITS, Bundle, find, load
+from dfd.models.bundle import Bundle, find, load
 from dfd.report.explain_faithfulness_page import FaithfulnessContext, write_faithfulness_page
 from dfd.report.explain_faithfulness_table import print_faithfulness
 from dfd.report.words import printable
@@ -73,7 +73,7 @@ def choose(bundle: Bundle, manifest: Manifest, config: ExplainConfig) -> Chosen:
     Images that the bundle has seen are left out, unless it has seen them all.
     """
     rows = manifest.rows(config.split)
-    seen = rows["sha256"].str[:SEEN_DIGITS].isin(bundle.seen).to_numpy()
+    seen = bundle.has_seen(rows["sha256"]).to_numpy()
     left_out = 0 if seen.all() else int(seen.sum())
     rows = rows[~seen] if left_out else rows
     order = rows.iloc[np.random.default_rng(config.seed).permutation(len(rows))]

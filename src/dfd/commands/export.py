@@ -23,7 +23,7 @@ from dfd.inference.backends import BUNDLE, engine_of
 from dfd.inference.engine import TorchEngine, place
 from dfd.inference.graph_engine import GraphEngine
 from dfd.inference.timing import time_inference
-from dfd.models.bundle import SEEN_DIGITS, Bundle, find, load
+from dfd.models.bundle import Bundle, find, load
 from dfd.report.export_page import write_export_page
 from dfd.report.export_table import print_export
 from dfd.runtime import Runtime, fp32_only, full_fp32, start
@@ -67,7 +67,7 @@ def _test_rows(bundle: Bundle, manifest: Manifest, n: int) -> tuple[pd.DataFrame
     cross-validated on all images has none left; how alike two engines are can be told from any.
     """
     test = manifest.table[manifest.table["split"] == "test"]
-    unseen = test[~test["sha256"].str[:SEEN_DIGITS].isin(bundle.seen)]
+    unseen = test[~bundle.has_seen(test["sha256"])]
     if len(unseen):
         return _sample(unseen, n), False
     return _sample(test if len(test) else manifest.table, n), True

@@ -10,16 +10,15 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from safetensors.torch import save_file
 from tqdm import tqdm
 
+from dfd import tensors
 from dfd.config import GanProjectConfig, ModelConfig
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.discover import find_images
 from dfd.data.names import to_text
 from dfd.data.transforms import FILTERS, centre_square
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
-from dfd.files import replacing
 from dfd.gan import pictures, storage
 from dfd.gan.projection import Looks, closeness, project
 from dfd.gan.sampling import to_images, to_pixels
@@ -125,8 +124,7 @@ def _project(
     for row, (path, photo) in enumerate(photos.items()):
         name = f"{number + row:04}-{path.stem}"
         _draw(out / f"{name}.png", photo, to_pixels(images[row : row + 1])[0])
-        with replacing(out / f"{name}.safetensors") as temporary:
-            save_file({"w": w[row].cpu().contiguous()}, temporary)
+        tensors.save({"w": w[row]}, out / f"{name}.safetensors")
         rows.append(
             {
                 "path": to_text(path),

@@ -9,7 +9,7 @@ import pandas as pd
 from dfd.config import EnsembleConfig
 from dfd.errors import UserError
 from dfd.evaluation.runs import METRICS, OOF_FEATURES, OOF_PREFIX, PREDICTIONS
-from dfd.models.bundle import SEEN_DIGITS, Bundle, EnsembleBundle, find, load, read_card
+from dfd.models.bundle import Bundle, EnsembleBundle, find, load, read_card
 
 OUTPUTS = Path("outputs")
 
@@ -208,7 +208,7 @@ def _leak(trained: Member, tested: Member) -> str | None:
     except (OSError, ValueError, KeyError):
         return None
     test = table.loc[table["split"] == "test", "sha256"]
-    seen = int(test.str[:SEEN_DIGITS].isin(trained.bundle.seen).sum())
+    seen = int(trained.bundle.has_seen(test).sum())
     if not seen:
         return None
     return f"{trained.name} was trained or tuned on {seen} of the {len(test)} test images of {tested.name}."

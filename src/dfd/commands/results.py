@@ -21,7 +21,7 @@ from dfd.inference.engine import Engine
 from dfd.inference.predictions import predictions_of, save_predictions
 from dfd.inference.score import score
 from dfd.inference.timing import Timing, time_inference
-from dfd.models.bundle import SEEN_DIGITS, Bundle, DetectorBundle, EnsembleBundle
+from dfd.models.bundle import Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
 from dfd.report.words import against_best_member, interval, number, split_name
@@ -109,7 +109,7 @@ def exit_code(predictions: pd.DataFrame) -> int:
 
 
 def _without_seen(rows: pd.DataFrame, bundle: Bundle, manifest: Manifest, runtime: Runtime) -> pd.DataFrame:
-    seen = rows["sha256"].str[:SEEN_DIGITS].isin(bundle.seen)
+    seen = bundle.has_seen(rows["sha256"])
     if runtime.is_main and seen.any():
         print(
             f"left out     {seen.sum()} of {len(rows)} images: {bundle.name} was trained or tuned on these very files"

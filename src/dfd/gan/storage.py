@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from dfd import tensors
 from dfd.errors import UserError
-from dfd.files import replacing, sha256_of, write_text
+from dfd.files import sha256_of, write_text
 from dfd.gan.generator import Generator, GeneratorShape
 
 FORMAT = 1
@@ -46,9 +45,7 @@ def save(saved: Saved, run: Path) -> None:
     """Write the generator into a run's folder; the card comes last, so that a folder without it holds none."""
     folder = run / FOLDER
     (folder / CARD).unlink(missing_ok=True)
-    with replacing(folder / WEIGHTS) as temporary:
-        state = saved.generator.state_dict()
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary)
+    tensors.save(saved.generator.state_dict(), folder / WEIGHTS)
     card = {
         "format": FORMAT,
         "name": saved.name,
@@ -104,12 +101,9 @@ def load(run: Path) -> Saved:
     if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != told["sha256"]:
         raise UserError(f"{folder / WEIGHTS} is damaged or missing: its sha256 is not the one in {CARD}")
     generator = Generator(shape)
-    # Copies: in the file tensors lie unaligned, and kernels for such memory round otherwise in the last digit.
+    weights = tensors.load(folder / WEIGHTS)
     try:
-        weights = {key: value.clone() for key, value in load_file(folder / WEIGHTS).items()}
         generator.load_state_dict(weights)
-    except SafetensorError as error:
-        raise UserError(f"{folder / WEIGHTS} is no safetensors file: {error!s}") from None
     except RuntimeError as error:
         raise UserError(f"{folder / WEIGHTS} does not fit the shape in {CARD}: {str(error).splitlines()[0]}") from None
     return Saved(generator=generator.eval().requires_grad_(False), **told)

@@ -129,10 +129,7 @@ _PACKAGED = "  fid=efficientnet_lite0           another network, whose weights c
 
 
 def _of_bundle(config: FidConfig, runtime: Runtime) -> Extractor:
-    try:
-        folder = bundles.find(config.bundle)
-    except UserError as error:
-        raise UserError(str(error).replace("bundle=", "fid.bundle=")) from None
+    folder = bundles.find(config.bundle, setting="fid.bundle")
     bundle = bundles.load(folder)
     if not isinstance(bundle, DetectorBundle):
         raise UserError(

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
+from dfd import tensors
 from dfd.errors import UserError
 from dfd.files import replacing
 
@@ -50,8 +50,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
 
 def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
     """Keep the best weights so far, atomically."""
-    with replacing(run / FOLDER / "best.safetensors") as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
+    tensors.save(weights, run / FOLDER / "best.safetensors")
 
 
 def remove(run: Path) -> None:
@@ -61,4 +60,4 @@ def remove(run: Path) -> None:
 
 def load_best(run: Path) -> dict[str, torch.Tensor]:
     """The best weights so far."""
-    return load_file(run / FOLDER / "best.safetensors")
+    return tensors.load(run / FOLDER / "best.safetensors")

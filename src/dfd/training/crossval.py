@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
 
+from dfd import tensors
 from dfd.config import TrainConfig
 from dfd.data.dataset import Features
 from dfd.data.manifest import SPLITS, Manifest
@@ -133,8 +133,7 @@ def _run_fold(
     logits, _ = compute_logits(detector, Features(torch.from_numpy(features)), len(features), runtime)
     if not runtime.is_main:
         return
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
+    tensors.save(weights, folder / WEIGHTS)
     with replacing(folder / FEATURES) as temporary:
         np.save(temporary, features)
     card = {
@@ -195,5 +194,5 @@ def _collect(rows: pd.DataFrame, folders: list[Path]) -> Folds:
         seconds += card["progress"]["seconds"]
         steps += card["progress"]["step"]
     assert features is not None
-    weights = [load_file(folder / WEIGHTS) for folder in folders]
+    weights = [tensors.load(folder / WEIGHTS) for folder in folders]
     return Folds(rows.assign(logit=logits), features, weights, pd.DataFrame(history), seconds, steps)
