@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from dfd.cli import main
+from dfd.commands.provenance import command_line
 from dfd.errors import UserError
 from dfd.front import completion as cli_completion
 from dfd.front import settings as cli_settings
@@ -291,6 +293,48 @@ def test_an_error_in_a_command_is_not_blamed_on_the_settings(
         assert "Traceback" in capsys.readouterr().err
 
 
+# --- The command line that a report shows ---
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("dfd train model=resnet50 seed=1", ["dfd train model=resnet50 seed=1"]),
+        ("dfd data prepare", ["dfd data prepare"]),
+        ("dfd train -m model=vgg16 seed=0,1", [f"dfd train model=vgg16 seed={seed}" for seed in (0, 1)]),
+        ("dfd train 'data=[demo,real140k]'", ["dfd train data=demo 'data.add=['\"'\"'real140k'\"'\"']'"]),
+        ("dfd eval --fid", ["dfd eval fid=inception"]),
+        ("dfd predict 'a b.jpg' batch_size=4 c/", ["dfd predict batch_size=4 'a b.jpg' c/"]),
+        ("dfd predict batch_size=4 -- -a.jpg", ["dfd predict batch_size=4 -- -a.jpg"]),
+        ("dfd predict -- batch_size=4", ["dfd predict -- batch_size=4"]),
+        ("dfd train -cd settings model=mine", ["dfd train --config-dir settings model=mine"]),
+        ("dfd train hydra.run.dir=here", ["dfd train hydra.run.dir=here"]),
+    ],
+)
+def test_a_job_knows_the_command_line_that_asks_for_it_again(
+    recorder: Recorder, workdir: Path, typed: str, shown: list[str]
+) -> None:
+    (workdir / "settings" / "model").mkdir(parents=True)
+    (workdir / "settings" / "model" / "mine.yaml").write_text("name: mine\nbackbone: resnet18.a1_in1k\n")
+    lines: list[str] = []
+    recorder.action = lambda config, out: lines.append(command_line()) or 0
+    before = sys.argv[:]
+    assert main(shlex.split(typed)[1:]) == 0
+    assert (lines, sys.argv) == (shown, before)
+    wanted, recorder.configs = recorder.configs, []
+    assert [main(shlex.split(line)[1:]) for line in shown] == [0] * len(shown)
+    assert recorder.configs == wanted, "typed again, it is the same job"
+
+
+def test_the_command_line_of_a_run_that_went_on_is_that_of_the_whole_run(recorder: Recorder) -> None:
+    recorder.action = interrupted
+    main(["train", "seed=1"])
+    lines: list[str] = []
+    recorder.action = lambda config, out: lines.append(command_line()) or 0
+    assert main(["train", "seed=1", "resume=true"]) == 0
+    assert lines == ["dfd train seed=1"]
+
+
 # --- Paths ---
 
 
@@ -555,9 +599,14 @@ budgets:
 """
 
 
+def experiment(workdir: Path, text: str) -> None:
+    """Make `--config-dir own experiment=mine` of a file's text."""
+    (workdir / "own" / "experiment").mkdir(parents=True, exist_ok=True)
+    (workdir / "own" / "experiment" / "mine.yaml").write_text(text)
+
+
 def test_an_experiment_with_resume_does_what_is_left(recorder: Recorder, workdir: Path) -> None:
-    (workdir / "own" / "experiment").mkdir(parents=True)
-    (workdir / "own" / "experiment" / "mine.yaml").write_text(STEPS)
+    experiment(workdir, STEPS)
     line = ["train", "--config-dir", "own", "experiment=mine"]
     kinds = lambda: [type(config).__name__ for config in recorder.configs]  # noqa: E731
 
@@ -626,6 +675,61 @@ def test_other_ranks_leave_no_run_folder_and_repeat_no_message(
     monkeypatch.setenv("RANK", "0")
     assert main(["train"]) == 0
     assert recorder.outs[-1].is_dir()
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_several_ranks_refuse_what_they_would_not_agree_on(
+    recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    """Rank 0 alone passes over the jobs that are done, and alone knows the run folders of a pipeline's steps."""
+    experiment(workdir, STEPS)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    mistakes = {
+        ("-m", "seed=0,1", "resume=true"): "resume=true with -m is for one process, and 2 were started",
+        ("--config-dir", "own", "experiment=mine"): "experiment=mine has 3 steps, which is for one process, and 2 were",
+    }
+    for words, message in mistakes.items():
+        assert main(["train", *words]) == 2
+        err = capsys.readouterr().err
+        assert (message in err and "one by one" in err) if rank == "0" else err == ""
+    assert recorder.configs == [] and not (workdir / "outputs").exists()
+
+
+def test_ranks_go_on_in_an_experiment_of_one_step_alike(
+    recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `dfd train resume=true`: a finished run is no success on rank 0 while others would begin it anew."""
+    line = ["train", "--config-dir", "own", "experiment=mine", "resume=true"]
+    experiment(workdir, "steps: [train name=mine]\nbudgets: {cpu: ''}\n")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    recorder.action = interrupted
+    assert main(line[:-1]) == 130
+    recorder.action = finished
+    assert main(line) == 0
+    assert recorder.outs[1] == recorder.outs[0]
+    assert main(line) == 2
+    assert "there is no unfinished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["-m", "seed=0,1"], ["--config-dir", "own", "experiment=mine"]])
+def test_several_ranks_are_not_told_to_go_on_as_they_can_not(
+    recorder: Recorder,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    experiment(workdir, "steps: ['train -m seed=0,1']\nbudgets: {cpu: ''}\n")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    recorder.action = interrupted
+    assert main(["train", *words]) == 130
+    err = capsys.readouterr().err
+    assert "dfd train" not in err and "one by one" in err and "resume=true" in err
+    assert main(["train"]) == 130
+    assert "(under torchrun as before): dfd train resume=true" in capsys.readouterr().err
 
 
 def test_python_m_dfd(workdir: Path) -> None:

@@ -20,7 +20,7 @@ from dfd.front import completion, help
 from dfd.front.arguments import parse
 from dfd.front.commands import COMMANDS, Command, find_command
 from dfd.front.pipeline import pipeline_of, run_pipeline
-from dfd.front.ranks import is_secondary_rank
+from dfd.front.ranks import is_secondary_rank, world
 from dfd.front.settings import nearest
 
 EXIT_CLOSED_PIPE = 141  # what a shell reports of a program that ended because nobody read its output
@@ -116,10 +116,12 @@ def _how_to_go_on(command: Command, arguments: list[str], runs: list[Path]) -> s
     """The command line that continues an interrupted run, if it left something to continue."""
     if not command.resumable or not runs:
         return ""
-    from dfd.front.resume import can_resume, is_done
+    from dfd.front.resume import can_resume, is_done, is_of_multirun
 
     if not any(can_resume(run) or is_done(run) for run in runs):
         return ""
+    if world() > 1 and is_of_multirun(runs[-1]):
+        return " To go on: run the jobs that are left one by one, the one that was cut off with resume=true"
     words = [word for word in arguments if not word.startswith("resume=")]
     under = " (under torchrun as before)" if "RANK" in os.environ else ""
     return f" To go on{under}: dfd {command.name} {shlex.join([*words, 'resume=true'])}"

@@ -55,6 +55,28 @@ def test_mistakes(own: list[str], more: list[str], message: str, refused: Refuse
     assert message in refused([*own, *more])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps: [train\nbudgets: {}", "line 2: "),
+        ("steps: '\x07'", "mine.yaml"),
+        (b"steps: ['\xff']", "mine.yaml"),
+        ("steps: [train]", "budgets: None"),
+        ("steps: [train]\nbudgets: {cpu: }", "budgets: {'cpu': None}"),
+        ("steps: [train]\nbudgets: {cpu: {train: 3}}", "budgets: {'cpu': {'train': 3}}"),
+        ("steps: train\nbudgets: {cpu: ''}", "steps: 'train'"),
+        ("steps: []\nbudgets: {cpu: ''}", "steps: []"),
+        ("steps: [' ']\nbudgets: {cpu: ''}", "steps: [' ']"),
+        ("steps: [train]\nbudgets: {cpu: ''}\nfixed: data", "fixed: 'data'"),
+    ],
+)
+def test_a_file_with_a_mistake_is_named(own: list[str], text: str | bytes, message: str, refused: Refused) -> None:
+    file = Path("settings/experiment/mine.yaml")
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    told = refused([*own[:-1], "--cfg", "job"])
+    assert str(file) in told and message in told and len(told.splitlines()) == 1
+
+
 PUBLISHED = (
     *("yonsei_ensemble", "real140k_single", "gan_adaptability"),
     *("yonsei_detector", "real140k_detector", "recommended", "small"),

@@ -9,7 +9,7 @@ from dfd.models.bundle import Bundle
 
 
 def command_line() -> str:
-    """The command that is running, as it could be typed."""
+    """The command that is running, as it could be typed; `front.run` has put this job's words into sys.argv."""
     return shlex.join(["dfd", *sys.argv[1:]])
 
 

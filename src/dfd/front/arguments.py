@@ -147,6 +147,19 @@ def _search_path(config_dir: Path | None) -> list[str]:
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.absolute()}')}]"]
 
 
+def typed_again(request: Request, settings: list[str]) -> list[str]:
+    """The words after `dfd` that ask for one job of a request again. `settings`: those of a job of a multirun.
+
+    Without resume=true: there is nothing left to go on with, and the result is that of a run in one go.
+    """
+    folder = ["--config-dir", str(request.config_dir)] if request.config_dir else []
+    given = settings if request.multirun else request.overrides
+    left_out = _search_path(request.config_dir)
+    given = [word for word in given if word not in left_out and not word.startswith("resume=")]
+    dashes = ["--"] if any(path.startswith("-") or "=" in path for path in request.paths) else []
+    return [*request.command.name.split(), *folder, *given, *dashes, *request.paths]
+
+
 def quoted(text: str) -> str:
     """Text as a quoted value in Hydra's grammar of settings."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -19,6 +19,7 @@ from typing import Any
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError, worst
 from dfd.front.arguments import Request, parse, quoted
 from dfd.front.commands import find_command
+from dfd.front.ranks import refuse_several, world
 from dfd.front.settings import is_known_key
 
 OWN = ("experiment", "budget")
@@ -33,22 +34,61 @@ def pipeline_of(request: Request) -> dict[str, Any] | None:
     for root in _roots(request):
         file = root / "experiment" / f"{name}.yaml"
         if file.is_file():
-            import yaml  # late, as Hydra: help pages need neither
-
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            return content if isinstance(content, dict) and "steps" in content else None
+            content = _read(file)
+            return _checked(content, file) if isinstance(content, dict) and "steps" in content else None
     return None
+
+
+def _read(file: Any) -> Any:
+    import yaml  # late, as Hydra: help pages need neither
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        told = " ".join(str(problem or error).split())
+        raise UserError(f"{file}{f', line {mark.line + 1}' if mark else ''}: this is no YAML: {told}") from None
+
+
+def _checked(content: dict[str, Any], file: Any) -> dict[str, Any]:
+    """The content of a file that has steps; UserError if another part of it is missing, or not what it has to be."""
+    steps, budgets, fixed = (content.get(key) for key in ("steps", "budgets", "fixed"))
+    takes = {
+        "steps": (_are_words(steps), "a list of command lines, such as [train model=vgg16 {train}]"),
+        "budgets": (_are_budgets(budgets), "options by the budget's name, such as {cpu: trainer.epochs=3}"),
+        "fixed": (not fixed or _are_words(fixed), "a list of sections, such as [data]"),
+    }
+    for key, (fits, accepted) in takes.items():
+        if not fits:
+            raise UserError(f"{file}: {key}: {content.get(key)!r} is not accepted; {key} takes {accepted}")
+    return content
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each.split() for each in value)
+
+
+def _are_budgets(value: Any) -> bool:
+    if not isinstance(value, dict) or not value:
+        return False
+    texts = [text for budget in value.values() for text in (budget.values() if isinstance(budget, dict) else [budget])]
+    return all(isinstance(text, str) for text in texts)
 
 
 def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], perform: Perform) -> int:
     """Run the steps one after the other, until one fails. Returns the worst exit code; fills `runs`."""
     if request.multirun:
         raise UserError("experiment: this one is made of several commands already; leave out -m")
+    if len(content["steps"]) > 1:  # a step names the run folders of others, which only rank 0 knows
+        name = f"experiment={_value(request, 'experiment')}"
+        refuse_several(
+            f"{name} has {len(content['steps'])} steps, which", "run its steps, which --cfg job shows, one by one"
+        )
     budget = _value(request, "budget") or "cpu"
     if budget not in content["budgets"]:
         raise UserError(f"budget={budget} is not one of the choices: {', '.join(content['budgets'])}")
-    _check_fixed(content.get("fixed", []), request)
-    goes_on = (_value(request, "resume") or "").lower() == "true"
+    _check_fixed(content.get("fixed") or [], request)
+    goes_on = (_value(request, "resume") or "").lower() == "true" and world() == 1  # only rank 0 knows what is done
     codes = [EXIT_OK]
     by_step: list[list[Path]] = []
     for step in content["steps"]:

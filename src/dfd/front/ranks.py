@@ -2,12 +2,24 @@
 
 import os
 
+from dfd.errors import UserError
 from dfd.front.arguments import quoted
+
+
+def world() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_secondary_rank() -> bool:
     """Whether torchrun started this process beside rank 0, which alone writes the run folder."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
+    return world() > 1 and int(os.environ.get("RANK", "0")) > 0
+
+
+def refuse_several(what: str, instead: str) -> None:
+    """UserError, on all ranks alike, if there are several: `what` would take them to different jobs or run folders."""
+    if world() > 1:
+        raise UserError(f"{what} is for one process, and {world()} were started; leave out torchrun, or {instead}")
 
 
 def overrides_of_secondary_rank(folder: str) -> list[str]:

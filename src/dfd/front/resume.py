@@ -52,6 +52,12 @@ def can_resume(run: Path) -> bool:
     return (run / "checkpoint").is_dir() and (run / SETTINGS).exists() and not is_done(run)
 
 
+def is_of_multirun(run: Path) -> bool:
+    """Whether a run was one of the jobs of a multirun."""
+    saved = run / SAVED / "hydra.yaml"
+    return saved.exists() and OmegaConf.load(saved).hydra.mode == "MULTIRUN"
+
+
 def mark_done(run: Path) -> None:
     """Note that a run has come to its end."""
     _note(run, "done").touch()

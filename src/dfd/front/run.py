@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, EXIT_USER_ERROR, UserError, worst
 from dfd.front import resume
-from dfd.front.arguments import Request
+from dfd.front.arguments import Request, typed_again
 from dfd.front.commands import Command
 from dfd.front.compose import CONFIGS, HYDRA_VERSION, checked_jobs, present_values, store_schema, typed
 from dfd.front.errors import worded
 from dfd.front.help import page
-from dfd.front.ranks import is_secondary_rank, overrides_of_secondary_rank
+from dfd.front.ranks import is_secondary_rank, overrides_of_secondary_rank, refuse_several
 from dfd.front.settings import groups
 
 log = logging.getLogger(__name__)
@@ -59,17 +59,22 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
     command, overrides, codes = request.command, request.overrides, [EXIT_OK]
 
     def task(config: DictConfig) -> None:
-        runs.append(Path(HydraConfig.get().runtime.output_dir))
+        job = HydraConfig.get()
+        runs.append(Path(job.runtime.output_dir))
+        sys.argv[1:] = typed_again(request, list(job.overrides.task))  # in place of Hydra's: reports show it
         try:
             codes.append(_run_one(request, typed(command, config), runs[-1]))
         except Exception as error:  # Hydra would print it in words of its own
             codes.append(report(error))
 
     jobs = checked_jobs(request)
+    resumes = request.goes_on or (command.resumable and any(job.resume for job in jobs))
+    if resumes and request.multirun:  # only rank 0 knows which jobs are done
+        refuse_several("resume=true with -m", "run the jobs that are left one by one")
     with ExitStack() as stack:
         if is_secondary_rank():
             overrides = overrides + overrides_of_secondary_rank(stack.enter_context(TemporaryDirectory()))
-        elif request.goes_on or (command.resumable and any(job.resume for job in jobs)):
+        elif resumes:
             overrides = overrides + _resuming_overrides(request)
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
     if request.multirun and command.compared and not is_secondary_rank():
