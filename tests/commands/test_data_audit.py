@@ -147,6 +147,11 @@ def test_detector_encoder_and_unreadable_images(
     [
         (2, (), "too few images to audit bad: 2 real and 2 fake"),
         (12, ("encoder.weights=nowhere.safetensors",), "encoder.weights=nowhere.safetensors: no such file"),
+        (
+            12,
+            ("encoder.backbone=resnet50.typo",),
+            "encoder.backbone=resnet50.typo: timm has no such weights of resnet50",
+        ),
         (12, ("encoder=none", "bundle=nowhere"), "bundle=nowhere: no bundle.yaml there"),
         (12, ("folds=1",), "folds=1 is too small"),
     ],

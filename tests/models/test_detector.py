@@ -61,6 +61,9 @@ def test_a_transformer_takes_another_input_size() -> None:
     ("settings", "message"),
     [
         ({"backbone": "resnet5"}, "model.backbone=resnet5 is no timm model; near: .*resnet50"),
+        ({"backbone": "resnet50.typo"}, "model.backbone=resnet50.typo: .* accepted: resnet50.a1_in1k, .*resnet50.tv_"),
+        ({"backbone": "regnetz_b16_evos.typo"}, "accepted: regnetz_b16_evos$"),
+        ({"backbone": "convnext_tiny_in22ft1k"}, "model.backbone=convnext_tiny_in22ft1k .*; near: .*convnext_tiny"),
         ({"backbone": "test_vit.r160_in1k", "input_size": 50}, "takes multiples of 16"),
         ({"backbone": "vgg11.tv_in1k", "drop_path": 0.1}, "drop_path=0.1: .* has no stochastic depth"),
         ({"mean": [0.5, 0.5]}, "model.mean=.* has 2 numbers; accepted are 3"),

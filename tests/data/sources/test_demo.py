@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,3 +96,26 @@ def test_nothing_is_imported_that_could_download() -> None:
         "import sys, dfd.data.sources.demo; sys.exit(bool({'skimage', 'sklearn', 'pooch', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_two_first_uses_at_once_both_find_the_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one finds the folder made when its own is complete."""
+    jpeg, small = demo._encode, replace(CONFIG, patches=4)
+    raw, others = tmp_path / "raw", []
+
+    def meanwhile(*values: Any) -> bytes:
+        monkeypatch.setattr(demo, "_encode", jpeg)
+        others.append(Demo().find(raw, small))
+        return jpeg(*values)
+
+    monkeypatch.setattr(demo, "_encode", meanwhile)
+    found = Demo().find(raw, small)
+    assert found.table.equals(others[0].table) and len(found.table) == 4
+    assert len(list(raw.iterdir())) == 1, "nothing half made is left"
+
+
+def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / f"4-of-64px-v{demo.VERSION}"
+    (folder / "mine").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{folder.name}: .*not empty"):
+        Demo().find(tmp_path, replace(CONFIG, patches=4))

@@ -103,6 +103,9 @@ def _make(folder: Path, pairs: int, size: int) -> None:
             temporary / INDEX, index=False
         )
         temporary.replace(folder)
+    except OSError as error:
+        if not (folder / INDEX).is_file():  # else another process was quicker
+            raise UserError(f"the demo images cannot be put into {folder}: {error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
