@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dfd.cli import main
+from dfd.commands import results
 from dfd.data.manifest import Manifest
 from tests.commands.conftest import Refused, Trained, newest_run, spoiled
 from tests.models.test_bundle import rewrite
@@ -43,6 +44,13 @@ def test_images_that_the_bundle_was_trained_on_are_left_out(work: Path, capsys: 
     seen = (newest_run(work) / "bundle" / "seen.txt").read_text().split()
     assert len(seen) == 60 - metrics_of(newest_run(work))["n"]
     assert 0 < figures["n"] < 9
+
+
+def test_no_file_of_figures_holds_what_json_has_not(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = results.measure
+    monkeypatch.setattr(results, "measure", lambda *values: {**measure(*values), "threshold": float("nan")})
+    assert main(["eval", *QUICK]) == 1
+    assert not list((work / "outputs" / "eval").rglob("metrics.json"))
 
 
 def test_unreadable_test_images_are_counted_and_told(work: Path) -> None:

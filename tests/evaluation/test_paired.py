@@ -1,5 +1,6 @@
 """Differences on the same images: signs, agreement of the methods, and what must not look certain."""
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import binomtest, t
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, roc_auc_score
 
-from dfd.evaluation.paired import FIGURES, Scored, bootstrap, compare, difference, holm, mcnemar
+from dfd.evaluation.paired import FIGURES, Scored, as_json, bootstrap, compare, difference, holm, mcnemar
 
 
 def scored(logit: Any) -> Scored:
@@ -154,3 +155,12 @@ def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni(p: list[float
         assert before <= after <= min(1, len(p) * before) + 1e-12
     ordered = [after for _, after in sorted(zip(p, adjusted, strict=True))]
     assert all(a <= b for a, b in pairwise(ordered))
+
+
+def test_one_group_alone_has_no_error_to_tell_and_json_can_say_so() -> None:
+    label, first, second = pair(8)
+    found = as_json(compare(label, np.zeros(8), first, second, 10, 0))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    brier = found["differences"]["brier"]
+    assert (brier["error"], brier["method"]) == (None, "one group alone")
+    assert set(found) == {"n", "groups", "independent", "differences", "mcnemar"}

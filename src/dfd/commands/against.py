@@ -1,7 +1,6 @@
 """An ensemble against its best member, on the same images: is it worth its cost?"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,7 @@ import pandas as pd
 from dfd.commands.members import Member
 from dfd.config import EvaluationConfig
 from dfd.evaluation.leaderboard import pair
+from dfd.evaluation.paired import as_json
 from dfd.evaluation.runs import Result, read_runs
 
 
@@ -30,13 +30,4 @@ def against(
     found = pair(ensemble, own[0], settings.resamples, settings.seed)
     if isinstance(found, str):
         return {"against_best_member": {"member": best.name, "reason": found}}
-    paired = found[0]
-    return {
-        "against_best_member": {
-            "member": best.name,
-            "n": paired.n,
-            "differences": {key: asdict(value) for key, value in paired.differences.items()},
-            "mcnemar": asdict(paired.mcnemar),
-            "independent": paired.independent,
-        }
-    }
+    return {"against_best_member": {"member": best.name, **as_json(found[0])}}

@@ -92,7 +92,7 @@ def publish(
         unsure_band=(bundle.calibration.unsure_low, bundle.calibration.unsure_high),
     )
     write_report(names[REPORT], context)
-    write_text(names[METRICS], json.dumps(metrics, indent=1) + "\n")
+    write_text(names[METRICS], json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     print(f"\n{bundle.name} on {manifest.name}, {split_name(split)}")
     print_metrics(Console(), metrics)
     if found := metrics.get("auroc_given_shortcuts"):

@@ -5,12 +5,13 @@ both have scored. The p-values of one leaderboard are Holm's: the chance of one 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dfd.evaluation import paired
 from dfd.evaluation.figures import Ints
 from dfd.evaluation.paired import Difference, Paired, Scored, compare, holm
 from dfd.evaluation.runs import SHOWN, Result
@@ -192,8 +193,5 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
 
 
 def _against_json(against: Against) -> dict[str, Any]:
-    found = asdict(against.paired)
-    for each in found["differences"].values():
-        each["error"] = each["error"] if np.isfinite(each["error"]) else None
     holms = {"p_auroc_holm": against.p_auroc, "p_accuracy_holm": against.p_accuracy}
-    return {**found, "only_here": against.only_here, "only_best": against.only_best, **holms}
+    return {**paired.as_json(against.paired), "only_here": against.only_here, "only_best": against.only_best, **holms}

@@ -6,8 +6,8 @@ piece of evidence for many; then the bootstrap of groups decides.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
+from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,14 @@ class Paired:
     independent: bool
     differences: dict[str, Difference]
     mcnemar: McNemar
+
+
+def as_json(found: Paired) -> dict[str, Any]:
+    """A comparison as JSON-able dicts, strings and numbers; an infinite standard error becomes null."""
+    told = asdict(found)
+    for each in told["differences"].values():
+        each["error"] = each["error"] if isfinite(each["error"]) else None
+    return told
 
 
 FIGURES = ("auroc", "balanced_accuracy", "accuracy", "brier")
