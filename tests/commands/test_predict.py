@@ -1,6 +1,7 @@
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dfd import __version__
 from dfd.cli import main
 from dfd.config import PredictConfig
 from tests.commands.conftest import Refused, Trained, newest_run
@@ -73,6 +75,8 @@ def test_one_picture_gets_a_card_and_the_table_as_well(
     assert main(["predict", "images/fake/004.png", "method=occlusion", "name=card", f"output={out}", *QUICK]) == 0
     run = newest_run(work, "predict", "card")
     card = json.loads((run / "card.json").read_text())
+    assert card["made"]["dfd"] == __version__ and datetime.fromisoformat(card["made"]["at"]) <= datetime.now(UTC)
+    assert card["made"]["command"].startswith("dfd predict") and "images/fake/004.png" in card["made"]["command"]
     table = pd.read_parquet(run / "predictions.parquet")
     assert card["file"]["name"] == "004.png" and card["verdict"] in ("real", "unsure", "fake")
     assert table["logit"][0] == pytest.approx(card["score"]["logit"], abs=1e-5)

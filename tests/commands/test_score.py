@@ -296,7 +296,7 @@ def test_ray_that_is_not_there_is_one_message(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "ray", None)
-        assert "pip install 'dfd[ray]'" in refused(["score", "images", "out=scores", BUNDLE, *QUICK, "engine=ray"])
+        assert "pip install 'ray[data]'" in refused(["score", "images", "out=scores", BUNDLE, *QUICK, "engine=ray"])
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     arguments = ["images", "out=scores", BUNDLE, *QUICK, "engine=ray", "address=127.0.0.1:1"]
     assert main(["score", *arguments]) == 2

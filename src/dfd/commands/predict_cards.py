@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
+from dfd import __version__
 from dfd.cards.card import Card, make_card_and_pixels
+from dfd.commands.provenance import command_line
 from dfd.config import PredictConfig
 from dfd.data.changes import Pixels
 from dfd.data.decode import UnusableImage, read_bytes
@@ -79,11 +82,20 @@ def predict_cards(
 
 def _write(card: Card, pixels: Pixels, place: Place, method: str, engine: Engine, runtime: Runtime) -> None:
     layer, note = _heat(pixels, method, engine, runtime)
-    write_text(place.data, json.dumps(card.to_dict(), indent=1) + "\n")
+    write_text(place.data, json.dumps(card.to_dict() | {"made": _made()}, indent=1) + "\n")
     if layer is not None:
         with replacing(place.heat) as temporary:
             temporary.write_bytes(layer)
     write_text(place.page, card_page(card, jpeg(_shrunk(Image.fromarray(pixels))), layer, method=method, note=note))
+
+
+def _made() -> dict[str, str]:
+    """Which program said so, when, and how it was asked: for whoever has to repeat it."""
+    return {
+        "dfd": __version__,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+    }
 
 
 def _heat(pixels: Pixels, method: str, engine: Engine, runtime: Runtime) -> tuple[bytes | None, str]:

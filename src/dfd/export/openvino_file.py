@@ -62,7 +62,7 @@ def import_nncf() -> ModuleType:
     try:
         import nncf
     except ImportError:
-        raise UserError("precision=int8 needs NNCF; run pip install 'dfd[openvino]'") from None
+        raise UserError("precision=int8 needs NNCF; run pip install nncf") from None
     return nncf
 
 

@@ -56,7 +56,7 @@ def import_openvino() -> ModuleType:
     try:
         import openvino
     except ImportError:
-        raise UserError("OpenVINO is not installed; run pip install 'dfd[openvino]'") from None
+        raise UserError("OpenVINO is not installed; run pip install openvino") from None
     return openvino
 
 

@@ -16,8 +16,9 @@ NAMES = {
     "random": "Random",
 }
 ABOUT = {
-    "gradcam": "Grad-CAM weighs the network’s last feature maps by how they move its answer. It is coarse: its cells "
-    "are a seventh of the picture or so, blown up.",
+    "gradcam": "Grad-CAM weighs the network’s last feature maps by how they move its answer (those of several blocks "
+    "under a head that reads several). It is coarse: its cells, a seventh or a fourteenth of the picture’s side, are "
+    "blown up.",
     "gradcampp": "Grad-CAM++ weighs the network’s last feature maps as Grad-CAM does, and counts single strong places "
     "more. It is as coarse.",
     "shap": "SHAP blurs regions of the picture in many random combinations, and shares the answer out among them.",

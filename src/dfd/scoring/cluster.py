@@ -131,7 +131,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError:
-        raise UserError("engine=ray: Ray is not installed; run pip install 'dfd[ray]'") from None
+        raise UserError("engine=ray: Ray is not installed; run pip install 'ray[data]'") from None
     own = {"num_cpus": machine.available_cores(), "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     settings = own if address is None else {"address": address}
     try:
