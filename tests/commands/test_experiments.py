@@ -96,6 +96,14 @@ def test_the_published_experiments_name_settings_that_exist(name: str, capsys: p
         assert any("train" in line for line in lines)
 
 
+@pytest.mark.parametrize("name", ["recommended", "small"])
+def test_a_smoke_run_is_not_taken_for_the_real_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", f"experiment={name}", "budget=smoke", "--cfg", "job"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("$ dfd")]
+    assert len(lines) == 2 and all(f"name={name}-smoke" in line for line in lines)
+    assert all("outputs/train/recommended-smoke" in line for line in lines if "teacher" in line)
+
+
 def test_data_that_differ_from_step_to_step_are_not_overwritten(workdir: Path, refused: Refused) -> None:
     for word in ("data.source=x", "data=demo"):
         assert f"{word}: each step of this experiment has data of its own" in refused(
