@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dfd.evaluation import nearest as module
-from dfd.evaluation.nearest import Beside, diversity, diversity_figure, memorisation, nearest
+from dfd.evaluation.nearest import Beside, diversity_figure, memorisation, nearest
 
 
 def features(rows: int, seed: int, width: int = 8) -> np.ndarray:
@@ -90,8 +90,8 @@ def test_diversity_is_a_ratio_of_mean_distances() -> None:
     figure = diversity_figure(real, fake, 0)
     assert figure["value"] == pytest.approx(pairs[1] / pairs[0], rel=1e-6)
     assert figure["low"] < 0.5 < figure["high"] < 0.6
-    assert diversity(real, np.ones_like(real)) == pytest.approx(0, abs=1e-6)
-    assert np.isnan(diversity(np.ones_like(real), real))
+    assert diversity_figure(real, np.ones_like(real), 0)["value"] == pytest.approx(0, abs=1e-6)
+    assert diversity_figure(np.ones_like(real), real, 0)["value"] is None
 
 
 def test_diversitys_interval_holds_the_truth() -> None:

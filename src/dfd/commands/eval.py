@@ -8,6 +8,7 @@ from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import EvalConfig
 from dfd.inference.backends import open_engine
 from dfd.models.bundle import find, load
+from dfd.report.words import which
 from dfd.runtime import start
 
 
@@ -21,8 +22,7 @@ def run(config: EvalConfig, out: Path) -> int:
     out = runtime.broadcast(out)
     manifest = prepared(config.data, runtime) if config.data else own_data(bundle, runtime)
     if runtime.is_main:
-        newest = "" if config.bundle else " (the newest)"
-        print(f"bundle       {folder}{newest}")
+        print(f"bundle       {which(folder, config.bundle)}")
         print(f"data         {manifest.name} {manifest.fingerprint}, {config.split}", flush=True)
     engine = open_engine(folder, bundle, config.backend, runtime)
     predictions = predict_split(engine, manifest, config.split, config.evaluation, runtime)

@@ -27,7 +27,7 @@ from dfd.inference.versions import image_seed
 from dfd.models.bundle import Bundle, find, load
 from dfd.report.explain_faithfulness_page import FaithfulnessContext, write_faithfulness_page
 from dfd.report.explain_faithfulness_table import print_faithfulness
-from dfd.report.words import printable
+from dfd.report.words import printable, which
 from dfd.runtime import Runtime, fp32_only, seed_from, start
 
 # Not metrics.json: no detector is measured, and `dfd compare` looks for that.
@@ -123,7 +123,7 @@ def _announce(config: ExplainConfig, bundle: Bundle, folder: Path, manifest: Man
     more = len(chosen.rows) - chosen.n
     further = f", and {more} more fakes for pointing" if more else ""
     name = printable(bundle.name)
-    print(f"bundle       {printable(folder)}{'' if config.bundle else ' (the newest)'}")
+    print(f"bundle       {which(folder, config.bundle)}")
     print(f"data         {printable(manifest.name)} {manifest.fingerprint}, {config.split}, {chosen.n} images{further}")
     if chosen.left_out:
         print(f"left out     {chosen.left_out} images of the split: {name} was trained or tuned on these files")

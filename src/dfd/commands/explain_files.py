@@ -31,7 +31,7 @@ from dfd.report.explain_index import SHOWN, Entry, write_explain_index
 from dfd.report.explain_page import ExplainContext, thumbnail, write_explain_page
 from dfd.report.explain_words import NAMES
 from dfd.report.verdicts import ROWS_ON_SCREEN, colored, rest
-from dfd.report.words import printable
+from dfd.report.words import printable, which
 from dfd.runtime import Runtime, fp32_only, start
 
 TABLE, INDEX = "explanations.csv", "report.html"
@@ -171,7 +171,7 @@ def _show(config: ExplainConfig, table: pd.DataFrame, folder: Path, out: Path, p
         + (f"; {failed} could not be used" if failed else "")
     )
     print("A map shows what moved the answer. It does not prove that a picture was altered, nor where.")
-    print(f"bundle       {printable(folder)}{'' if config.bundle else ' (the newest)'}")
+    print(f"bundle       {which(folder, config.bundle)}")
     print(f"maps         {printable(out)} (.png over the picture, .npy raw)")
     print(f"table        {printable(out / TABLE)}\npage         {printable(page)}")
 

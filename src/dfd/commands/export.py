@@ -26,6 +26,7 @@ from dfd.inference.timing import time_inference
 from dfd.models.bundle import Bundle, find, load
 from dfd.report.export_page import write_export_page
 from dfd.report.export_table import print_export
+from dfd.report.words import which
 from dfd.runtime import Runtime, fp32_only, full_fp32, start
 
 FIGURES, REPORT = "parity.json", "report.html"
@@ -40,7 +41,7 @@ def run(config: ExportConfig, out: Path) -> int:
     runtime = start(_reference(config.runtime), cpu_bf16=False)
     if runtime.world > 1:
         raise UserError(f"dfd export runs in one process, and {runtime.world} were started; leave torchrun out")
-    print(f"bundle       {folder}{'' if config.bundle else ' (the newest)'}")
+    print(f"bundle       {which(folder, config.bundle)}")
     manifest = prepared(config.data, runtime) if config.data else own_data(bundle, runtime)
     rows, seen = _test_rows(bundle, manifest, config.n)
     what = "images that the bundle has seen, as it was trained or tuned on all" if seen else "images of test"

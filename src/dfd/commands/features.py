@@ -8,6 +8,7 @@ from dfd.errors import EXIT_OK, EXIT_PARTIAL
 from dfd.inference.cache import features_of
 from dfd.inference.engine import place
 from dfd.models.bundle import find, load
+from dfd.report.words import which
 from dfd.runtime import start
 
 
@@ -20,7 +21,7 @@ def run(config: FeaturesConfig, out: Path) -> int:
     manifest = prepared(data, runtime)
     place(bundle, runtime)
     if runtime.is_main:
-        print(f"bundle       {folder}{'' if config.bundle else ' (the newest)'}")
+        print(f"bundle       {which(folder, config.bundle)}")
         print(f"data         {manifest.name} {manifest.fingerprint}: {len(manifest.table)} images", flush=True)
     is_test = manifest.table["split"] == "test"
     unusable = 0

@@ -8,6 +8,7 @@ from dfd.data.samples import IMAGES, MARK, Form, write_samples
 from dfd.errors import EXIT_OK
 from dfd.gan import storage
 from dfd.gan.sampling import draw
+from dfd.report.words import which
 from dfd.runtime import fp32_only, start
 
 
@@ -16,7 +17,7 @@ def run(config: GanGenerateConfig, out: Path) -> int:
     run = storage.find(config.run)
     saved = storage.load(run)
     runtime = start(fp32_only(config.runtime, "images are generated"), cpu_bf16=False)
-    print(f"generator    {run}{'' if config.run else ' (the newest)'}: {saved.name}, {saved.resolution} pixels")
+    print(f"generator    {which(run, config.run)}: {saved.name}, {saved.resolution} pixels")
     parts = draw(runtime.place(saved.generator), config.n, config.seed, config.trunc, runtime.device)
     manifest = write_samples(
         out,

@@ -25,6 +25,7 @@ from dfd.gan.sampling import to_images, to_pixels
 from dfd.inference.predictions import save_predictions
 from dfd.models.detector import preprocessing_of
 from dfd.models.weights import build_pretrained
+from dfd.report.words import which
 from dfd.runtime import Runtime, fp32_only, start
 
 AT_ONCE = 8  # photographs
@@ -50,7 +51,7 @@ def run(config: GanProjectConfig, out: Path) -> int:
     runtime = start(fp32_only(config.runtime, "images are generated"), cpu_bf16=False)
     runtime.place(saved.generator)
     print(
-        f"generator    {run}{'' if config.run else ' (the newest)'}: {saved.name}, {saved.resolution} pixels",
+        f"generator    {which(run, config.run)}: {saved.name}, {saved.resolution} pixels",
         flush=True,
     )
     photos, errors = _read(paths, saved.resolution, config.max_pixels)

@@ -22,7 +22,7 @@ from dfd.inference.predictions import check_output, predictions_of, save_predict
 from dfd.inference.score import score
 from dfd.models.bundle import find, load
 from dfd.report.verdicts import ROWS_ON_SCREEN, colored, counted, rest
-from dfd.report.words import printable
+from dfd.report.words import printable, which
 from dfd.runtime import Runtime, start
 
 
@@ -50,7 +50,7 @@ def run(config: PredictConfig, out: Path) -> int:
     if runtime.is_main:
         if found.skipped:
             print(f"{found.skipped} other files in these folders are no images")
-        print(f"bundle       {printable(folder)}{'' if config.bundle else ' (the newest)'}")
+        print(f"bundle       {which(folder, config.bundle)}")
     return worst(codes)
 
 

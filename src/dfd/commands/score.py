@@ -13,6 +13,7 @@ from dfd.inference.backends import open_engine
 from dfd.inference.engine import Engine
 from dfd.inference.graph_engine import GraphEngine
 from dfd.models.bundle import find, load
+from dfd.report.words import which
 from dfd.runtime import MIXED, Runtime, start
 from dfd.scoring.inputs import is_url
 from dfd.scoring.parts import alone, refuse_others
@@ -150,7 +151,7 @@ def _max_pixels(config: ScoreConfig, engine: Engine) -> int:
 
 
 def _announce(state: State, engine: Engine, folder: str, config: ScoreConfig) -> None:
-    print(f"bundle       {folder}{'' if config.bundle else ' (the newest)'}: {engine.describe()}")
+    print(f"bundle       {which(folder, config.bundle)}: {engine.describe()}")
     about = state.plan.about or {}
     counted = [f"{about['images']:,} images"] if about["images"] or not about["shard_bytes"] else []
     shards = [f"{about['shard_bytes'] / 2**20:,.0f} MiB of shards"] if about["shard_bytes"] else []

@@ -12,6 +12,7 @@ from dfd.config import ServeConfig
 from dfd.errors import EXIT_OK, UserError
 from dfd.inference.backends import open_engine
 from dfd.models.bundle import find, load
+from dfd.report.words import which
 from dfd.runtime import start
 from dfd.serving.app import make_app, paths_of
 from dfd.serving.guard import Guard
@@ -38,7 +39,7 @@ def run(config: ServeConfig, out: Path) -> int:
         service = Service(engine, folder, runtime, config)
         address = address_of(bound, config.host)
         print(f"{address}   page and API ({address}/docs); Ctrl-C ends it", file=sys.stderr)
-        print(f"bundle  {folder}{'' if config.bundle else ' (the newest)'}", file=sys.stderr)
+        print(f"bundle  {which(folder, config.bundle)}", file=sys.stderr)
         print(f"engine  {engine.describe()}", file=sys.stderr)
         print(f"key     {'asked for' if key else 'none'} ({config.api_key_env})", file=sys.stderr)
         if key is None and not is_local(bound):

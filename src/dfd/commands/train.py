@@ -29,9 +29,10 @@ from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.head_start import start_head
+from dfd.training.logistic_task import check_logistic
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
-from dfd.training.tasks import check_solver, task_of
+from dfd.training.tasks import task_of
 from dfd.training.teacher import Teacher, teacher_of
 from dfd.training.units import check_units, told, with_units
 
@@ -130,7 +131,7 @@ def _logits(config: TrainConfig, detector: Detector, val: Split, runtime: Runtim
 
 def _check(config: TrainConfig) -> None:
     """Raise UserError for settings that don't go together."""
-    check_solver(config)
+    check_logistic(config)
     check_units(config)
     copies = config.augment.val_copies
     if copies and config.cv.folds:

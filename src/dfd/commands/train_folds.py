@@ -15,7 +15,7 @@ from dfd.config import TrainConfig
 from dfd.data.manifest import Manifest
 from dfd.ensemble.combiners import Mean
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
-from dfd.evaluation.runs import METRICS, OOF, OOF_FEATURES, OOF_PREFIX
+from dfd.evaluation.runs import OOF, OOF_FEATURES, OOF_PREFIX
 from dfd.files import replacing
 from dfd.inference.engine import TorchEngine
 from dfd.inference.predictions import IDENTIFYING
@@ -65,7 +65,6 @@ def run(config: TrainConfig, manifest: Manifest, base: Detector, origin: str, ru
         )
         if test is not None:
             publish(test, engine, manifest, "test", config.evaluation, runtime, out)
-        assert (out / METRICS).exists()
         print(f"bundle       {out / 'bundle'}")
         checkpoint.remove(out)  # last: until then the run can go on
     return code

@@ -125,12 +125,6 @@ def _share_below(ordered: Floats, values: Floats) -> Floats:
     return both / (2 * len(ordered))
 
 
-def diversity(real: Features, fake: Features, seed: int = 0) -> float:
-    """Mean distance of two samples over that of two reals; NaN if the reals are all the same."""
-    value = diversity_figure(real, fake, seed)["value"]
-    return float("nan") if value is None else float(value)
-
-
 def diversity_figure(real: Features, fake: Features, seed: int) -> dict[str, Any]:
     """Mean distance of two samples over that of two reals, with an interval (jackknife and delta method).
 

@@ -1,5 +1,6 @@
 """Figures and file names as text: shared by the page and the table on screen."""
 
+from pathlib import Path
 from typing import Any
 
 from dfd.evaluation.intervals import LEVEL
@@ -30,6 +31,11 @@ def printable(text: object) -> str:
     File names may hold line breaks, control characters, direction marks and halves of surrogate pairs.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def which(folder: Path | str, named: str | None) -> str:
+    """A folder that a command works with, and whether it was taken since none was named."""
+    return f"{printable(folder)}{'' if named else ' (the newest)'}"
 
 
 def number(value: float | None) -> str:

@@ -48,6 +48,15 @@ def load_state(run: Path) -> dict[str, Any] | None:
         ) from None
 
 
+def check_data(before: str, now: str) -> None:
+    """Raise UserError if a run that is to go on was begun on data of another fingerprint."""
+    if before != now:
+        raise UserError(
+            f"the data have changed since the run began (fingerprint {before}, now {now}); start it again without "
+            "resume=true"
+        )
+
+
 def save_best(run: Path, weights: dict[str, torch.Tensor]) -> None:
     """Keep the best weights so far, atomically."""
     tensors.save(weights, run / FOLDER / "best.safetensors")

@@ -20,8 +20,9 @@ from dfd.errors import UserError
 from dfd.inference.forward import logits_of, stream_of, to_device
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
+from dfd.training.checkpoint import check_data
 from dfd.training.optim import optimizer_of, set_learning_rate
-from dfd.training.splits import Split, check_data
+from dfd.training.splits import Split
 from dfd.training.teacher import Teacher, check_teacher
 
 

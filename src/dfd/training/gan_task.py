@@ -21,6 +21,7 @@ from dfd.gan.discriminator import Discriminator, DiscriminatorShape
 from dfd.gan.generator import Generator, GeneratorShape, mix
 from dfd.gan.sampling import to_images
 from dfd.runtime import Runtime
+from dfd.training.checkpoint import check_data
 
 BETA2 = 0.99
 COLLAPSED = 0.5  # of the largest diversity so far: below it, most of the variety is lost
@@ -146,11 +147,7 @@ class GanTask:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises UserError if the data are not those that the run began with."""
-        if state["data"] != self._fingerprint:
-            raise UserError(
-                f"the data have changed since the run began (fingerprint {state['data']}, now {self._fingerprint}); "
-                "start it again without resume=true"
-            )
+        check_data(state["data"], self._fingerprint)
         self._sums = {name: value.to(self._runtime.device) for name, value in state["sums"].items()}
         self._counts, self._shown, self._widest = dict(state["counts"]), state["shown"], state["widest"]
         for name, part in self._stateful().items():

@@ -16,13 +16,16 @@ from dfd.errors import UserError
 from dfd.inference.forward import compute_logits
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
-from dfd.training.splits import Split, check_data
+from dfd.training.checkpoint import check_data
+from dfd.training.splits import Split
 
 ITERATIONS = 1000
 
 
 def check_logistic(config: TrainConfig) -> None:
-    """Raise UserError if the settings don't give features that are computed once."""
+    """Raise UserError if `trainer.solver` needs features that are computed once, and the settings don't give them."""
+    if config.trainer.solver != "logistic":
+        return
     if config.model.freeze != "backbone":
         raise UserError(
             f"trainer.solver=logistic fits a head on the features of a fixed backbone, and model.freeze="

@@ -13,7 +13,7 @@ from dfd.data.manifest import changed_since
 from dfd.gan.redrawing import Redrawer
 from dfd.inference.forward import to_device
 from dfd.runtime import Runtime
-from dfd.training.splits import check_data
+from dfd.training.checkpoint import check_data
 
 LOOKS = 4  # validations a run
 SHOWN = 64  # images each

@@ -47,15 +47,6 @@ class Split:
             raise changed_since(self.paths[row], f"{reason} (and {len(errors) - 1} more)")
 
 
-def check_data(before: str, now: str) -> None:
-    """Raise UserError if a run that is to go on was begun on data of another fingerprint."""
-    if before != now:
-        raise UserError(
-            f"the data have changed since the run began (fingerprint {before}, now {now}); start it again without "
-            "resume=true"
-        )
-
-
 def fake_sources(rows: pd.DataFrame) -> list[str]:
     """Where the fakes among some rows of a manifest come from, in alphabetical order."""
     return sorted(source_of(rows)[rows["label"] == 1].unique())

@@ -4,15 +4,9 @@ from dfd.config import TrainConfig
 from dfd.models.detector import Detector
 from dfd.runtime import Runtime
 from dfd.training.detector_task import DetectorTask
-from dfd.training.logistic_task import LogisticTask, check_logistic
+from dfd.training.logistic_task import LogisticTask
 from dfd.training.splits import Split
 from dfd.training.teacher import Teacher
-
-
-def check_solver(config: TrainConfig) -> None:
-    """Raise UserError if other settings don't go with `trainer.solver`."""
-    if config.trainer.solver == "logistic":
-        check_logistic(config)
 
 
 def task_of(
