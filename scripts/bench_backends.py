@@ -131,7 +131,7 @@ def _running(job: Job, paths: Sequence[Path], batch_size: int) -> Iterator[Calla
 
     def ask() -> tuple[float, float]:
         here.send("measure")
-        return here.recv()  # type: ignore[no-any-return]
+        return here.recv()
 
     try:
         yield ask
@@ -164,7 +164,7 @@ def _random(backbone: str, size: int, folder: Path) -> Path:
         calibration=Calibration(1.0, 0.0, 0.5, 0.5, 0.5),
         max_pixels=MAX_PIXELS,
         data={"name": "none", "fingerprint": "none", "train": 0, "val": 0},
-        training={"seconds": 0.0, "weights": "random"},
+        training={"seconds": 0.0, "device": "cpu", "weights": "random"},
         metrics={},
         config="data: {}\n",
         seen=frozenset(),

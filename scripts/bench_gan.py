@@ -15,7 +15,8 @@ import argparse
 import copy
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from importlib import resources
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ import yaml
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from dfd import configs
 from dfd.config import GanConfig, RuntimeConfig
 from dfd.gan.discriminator import Block, Discriminator, DiscriminatorShape, FrequencyBranch, ImageBranch, Pyramid
 from dfd.gan.generator import Generator, GeneratorShape, mix
@@ -31,7 +31,7 @@ from dfd.gan.layers import Convolution, Linear
 from dfd.gan.losses import PathLength, discriminator_loss, generator_loss, r1_gamma, r1_penalty
 from dfd.runtime import Runtime, start
 
-CONFIGS = Path(configs.__path__[0])
+CONFIGS = resources.files("dfd.configs")
 
 
 class Training:
@@ -51,17 +51,13 @@ class Training:
         self.reals = self.reals.to(runtime.device, memory_format=torch.channels_last)
         self.path_length = PathLength(config.pl_decay, runtime.device)
 
-    def new_generator(self) -> nn.Module:
+    def new_generator(self) -> "Generator | PlainGenerator":
         """With random weights."""
-        config = self.config
-        sizes = (config.latent, config.mapping_layers, config.channel_base, config.channel_max)
-        return Generator(GeneratorShape(config.resolution, *sizes))
+        return generator_of(self.config)
 
-    def new_discriminator(self) -> nn.Module:
+    def new_discriminator(self) -> "Discriminator | PlainDiscriminator":
         """With random weights."""
-        config = self.config
-        sizes = (config.channel_base, config.channel_max, config.branches, config.group)
-        return Discriminator(DiscriminatorShape(config.resolution, *sizes))
+        return discriminator_of(self.config)
 
     def latents(self, n: int) -> Tensor:
         """w [n, layers, latent]."""
@@ -129,13 +125,13 @@ class Training:
 class Floor(Training):
     """The same phases with `PlainGenerator` and `PlainDiscriminator`."""
 
-    def new_generator(self) -> nn.Module:
+    def new_generator(self) -> "PlainGenerator":
         """The project's, stripped."""
-        return PlainGenerator(super().new_generator())
+        return PlainGenerator(generator_of(self.config))
 
-    def new_discriminator(self) -> nn.Module:
+    def new_discriminator(self) -> "PlainDiscriminator":
         """The project's, stripped."""
-        return PlainDiscriminator(super().new_discriminator())
+        return PlainDiscriminator(discriminator_of(self.config))
 
     def path_length_penalty(self, images: Tensor, w: Tensor) -> Tensor:
         """Without the square the gradient of a linear network would not depend on its input."""
@@ -148,7 +144,7 @@ class PlainGenerator(nn.Module):
     def __init__(self, model: Generator) -> None:
         super().__init__()
         self.layers = model.layers
-        self.mapping = nn.Sequential(*(_plain_linear(layer) for layer in model.mapping))
+        self.mapping = nn.Sequential(*(_plain_linear(cast(Linear, layer)) for layer in model.mapping))
         modulated = [*model.convolutions, *model.to_rgb]
         self.styles = nn.ModuleList(_plain_linear(layer.style) for layer in modulated)
         self.start = nn.Parameter(model.start.detach().clone())
@@ -190,7 +186,9 @@ class PlainDiscriminator(nn.Module):
 
     def __init__(self, model: Discriminator) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(_PlainBranch(branch) for branch in model.trunk.branches.values())
+        self.branches = nn.ModuleList(
+            _PlainBranch(cast(ImageBranch | FrequencyBranch, branch)) for branch in model.trunk.branches.values()
+        )
         self.head = _plain_linear(model.head)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -220,7 +218,7 @@ class _PlainPyramid(nn.Module):
     def __init__(self, pyramid: Pyramid) -> None:
         super().__init__()
         self.from_rgb = _plain_convolution(pyramid.from_rgb)
-        self.blocks = nn.Sequential(*(_PlainBlock(block) for block in pyramid.blocks))
+        self.blocks = nn.Sequential(*(_PlainBlock(cast(Block, block)) for block in pyramid.blocks))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.blocks(self.from_rgb(images.contiguous(memory_format=torch.channels_last)))
@@ -244,6 +242,18 @@ def _plain_linear(layer: Linear) -> nn.Linear:
 def _plain_convolution(layer: Convolution, stride: int = 1) -> nn.Conv2d:
     outputs, inputs, kernel, _ = layer.weight.shape
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=layer.bias is not None)
+
+
+def generator_of(config: GanConfig) -> Generator:
+    """With random weights."""
+    sizes = (config.latent, config.mapping_layers, config.channel_base, config.channel_max)
+    return Generator(GeneratorShape(config.resolution, *sizes))
+
+
+def discriminator_of(config: GanConfig) -> Discriminator:
+    """With random weights."""
+    sizes = (config.channel_base, config.channel_max, config.branches, config.group)
+    return Discriminator(DiscriminatorShape(config.resolution, *sizes))
 
 
 def gan_config(name: str, resolution: int, batch: int) -> GanConfig:

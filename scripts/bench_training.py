@@ -16,6 +16,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ import torch
 import yaml
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from dfd import configs
 from dfd.config import AugmentConfig, DataConfig, ModelConfig, RuntimeConfig, TrainConfig, TrainerConfig
 from dfd.data.dataset import Draw, Images, batches_of, loader
 from dfd.data.discover import find_images
@@ -35,7 +35,7 @@ from dfd.training.loop import fit
 from dfd.training.optim import optimizer_of
 from dfd.training.splits import Split
 
-CONFIGS = Path(configs.__path__[0])
+CONFIGS = resources.files("dfd.configs")
 SEVEN = "resnet50,vgg16,densenet121,xception,efficientnet_b0,efficientnet_b2,efficientnet_b4"
 
 
@@ -45,10 +45,10 @@ class Synthetic(Images):
     def __init__(self, n: int, preprocessing: Preprocessing) -> None:
         super().__init__([Path(str(row)) for row in range(n)], preprocessing, max_pixels=1)
         size = preprocessing.size
-        self._pixels = torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8)
+        self._memory = torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8)
 
     def __getitem__(self, draw: Draw) -> tuple[int, torch.Tensor]:
-        return draw.row, self._pixels[draw.row]
+        return draw.row, self._memory[draw.row]
 
 
 def model_config(name: str) -> ModelConfig:
@@ -73,7 +73,6 @@ def dfd_rate(model: ModelConfig, precision: str, batch: int, steps: int, train: 
     runtime = start(RuntimeConfig(precision=precision, workers=0 if train is None else -1), cpu_bf16=model.cpu_bf16)
     detector = detector_of(model, runtime)
     data = train or Synthetic(batch * steps, detector.preprocessing)
-    labels = np.arange(len(data)) % 2
     config = TrainConfig(
         name="bench",
         data=DataConfig(name="synthetic"),
@@ -81,8 +80,7 @@ def dfd_rate(model: ModelConfig, precision: str, batch: int, steps: int, train: 
         augment=AugmentConfig(name="none"),
         trainer=TrainerConfig(epochs=1, max_steps=steps, batch_size=batch),
     )
-    val = Split(Synthetic(2, detector.preprocessing), np.array([0, 1]), np.arange(2), ["a", "b"], "bench")
-    train_split = Split(data, labels, np.arange(len(data)), [""] * len(data), "bench")
+    train_split, val = _split(data), _split(Synthetic(2, detector.preprocessing))
     task = DetectorTask(config, detector, train_split, val, runtime)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         progress = fit(task, config.trainer, runtime, Path(folder), seed=0)
@@ -119,7 +117,7 @@ def forward_rate(model: ModelConfig, precision: str, batch: int, steps: int) -> 
         0, 256, (batch, 3, detector.preprocessing.size, detector.preprocessing.size), dtype=torch.uint8
     )
     images = images.to(runtime.device, memory_format=torch.channels_last)
-    with torch.inference_mode(), runtime.autocast():
+    with torch.inference_mode(), runtime.autocast(model.cpu_bf16):
         detector(images)
         started = time.perf_counter()
         for _ in range(steps):
@@ -192,6 +190,12 @@ class _Augmented(Images):
 
     def __getitem__(self, draw: Draw) -> tuple[int, torch.Tensor | str]:
         return super().__getitem__(Draw(draw.row, draw.row))
+
+
+def _split(images: Images) -> Split:
+    """Real and fake in turn, the fakes of one source, each image a group of its own."""
+    labels, groups = np.arange(len(images)) % 2, np.arange(len(images))
+    return Split(images, images, labels, labels, groups, [""] * len(images), "bench")
 
 
 def _best(rate: Callable[..., float], model: ModelConfig, kind: str, args: argparse.Namespace) -> float:

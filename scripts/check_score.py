@@ -64,7 +64,7 @@ def tiny_bundle(folder: Path) -> None:
         calibration=Calibration(1.5, 0.0, 0.5, 0.4, 0.6),
         max_pixels=10**6,
         data={"name": "none", "fingerprint": "none", "train": 0, "val": 0},
-        training={"seconds": 0.0, "weights": "random"},
+        training={"seconds": 0.0, "device": "cpu", "weights": "random"},
         metrics={},
         config="{}\n",
         seen=frozenset(),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dfd.cards.card import Card, make_card
 from dfd.cards.stability import contradicted
@@ -22,7 +23,7 @@ from dfd.data.decode import UnusableImage
 from dfd.data.discover import images_below
 from dfd.files import sha256_of, write_text
 from dfd.inference.backends import open_engine
-from dfd.models.bundle import SEEN_DIGITS, Bundle, find, load
+from dfd.models.bundle import Bundle, find, load
 from dfd.runtime import start
 
 RULES: dict[str, Callable[[Card], bool]] = {
@@ -39,7 +40,8 @@ def drawn(folder: Path, n: int, bundle: Bundle) -> list[Path]:
     """At most `n` images that the bundle has not seen."""
     every = images_below(folder)
     order = np.random.default_rng(0).permutation(len(every))
-    fresh = (every[place] for place in order if sha256_of(every[place])[:SEEN_DIGITS] not in bundle.seen)
+    seen = bundle.has_seen(pd.Series([sha256_of(path) for path in every], dtype=object))
+    fresh = (every[place] for place in order if not seen[place])
     return [path for path, _ in zip(fresh, range(n), strict=False)]
 
 
@@ -48,6 +50,11 @@ def counted(verdicts: list[str], labels: list[str]) -> dict[str, Any]:
     decided = [(verdict, label) for verdict, label in zip(verdicts, labels, strict=True) if verdict != "unsure"]
     wrong = sum(verdict != label for verdict, label in decided)
     return {"n": len(labels), "decided": len(decided), "wrong": wrong, "error": wrong / max(1, len(decided))}
+
+
+def _verdicts(cards: list[Card]) -> tuple[list[str], list[str]]:
+    """Of the picture as it is, and after the copies."""
+    return [card.score.verdict for card in cards], [card.verdict for card in cards]
 
 
 def main() -> None:
@@ -64,6 +71,11 @@ def main() -> None:
                 labels.append(label)
             except UnusableImage as unusable:
                 print(f"{path}: {unusable.reason}", file=sys.stderr)
+    kinds = ("real", "unsure", "fake")
+    for label in ("real", "fake"):
+        own = [card for card, each in zip(cards, labels, strict=True) if each == label]
+        before, after = ([verdict.count(kind) for kind in kinds] for verdict in _verdicts(own))
+        print(f"{label:5} n = {len(own)}  called {', '.join(kinds)}: {before}, with the copies {after}")
     raw = [card.score.verdict for card in cards]
     found = {
         name: counted(["unsure" if rule(card) else card.score.verdict for card in cards], labels)
