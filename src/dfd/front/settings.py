@@ -96,17 +96,23 @@ def section_of(config: type, name: str) -> type:
     return config
 
 
-@cache
 def groups(command: Command, config_dir: Path | None = None) -> dict[str, tuple[str, ...]]:
     """The config groups of a command, such as 'model', with their choices: the files in configs/<group>/.
 
     `config_dir` is a folder with more of them (`--config-dir`).
     """
+    packaged = _packaged_groups(command)
+    if config_dir is None:
+        return packaged
+    return {name: tuple(sorted({*own, *_yaml_names(config_dir / name)})) for name, own in packaged.items()}
+
+
+@cache
+def _packaged_groups(command: Command) -> dict[str, tuple[str, ...]]:
     root = files("dfd.configs")
     text = (root / f"{command.id}.yaml").read_text(encoding="utf-8")
     names = re.findall(r"^ +- (\w+):", text, re.MULTILINE)  # the groups in the file's defaults list
-    roots = [root, config_dir] if config_dir else [root]
-    return {name: tuple(sorted({one for where in roots for one in _yaml_names(where / name)})) for name in names}
+    return {name: tuple(sorted(_yaml_names(root / name))) for name in names}
 
 
 def _yaml_names(folder: Traversable) -> list[str]:
