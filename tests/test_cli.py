@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 
 from dfd.cli import main
 from dfd.commands.provenance import command_line
+from dfd.config import literal
 from dfd.errors import UserError
 from dfd.front import completion as cli_completion
 from dfd.front import settings as cli_settings
 from dfd.front.commands import COMMANDS, find_command
-from dfd.front.compose import literal
 
 
 class Recorder:

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dfd import sealed
-from dfd.config import DataConfig, check
+from dfd.config import DataConfig, check, literal
 from dfd.data.manifest import Manifest
 from dfd.data.prepare import prepare, prepare_own
 from dfd.errors import UserError
@@ -47,12 +47,21 @@ def data_of(bundle: Bundle) -> DataConfig:
 def data_config(values: Any) -> DataConfig:
     """The settings of a data set from a file that may be a stranger's. Raises ValueError that says what is wrong."""
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), values))
-    except (OmegaConfBaseException, ValueError, TypeError) as error:
-        raise ValueError(str(error).splitlines()[0]) from None
-    assert isinstance(config, DataConfig)
-    check(config, "data.")
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), _as_they_are(values)))
+        assert isinstance(config, DataConfig)
+        check(config, "data.")
+    except (OmegaConfBaseException, UserError, ValueError, TypeError) as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
     return config
+
+
+def _as_they_are(values: Any) -> Any:
+    """A stranger's texts name no variables of this machine."""
+    if isinstance(values, dict):
+        return {key: _as_they_are(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_as_they_are(value) for value in values]
+    return literal(values) if isinstance(values, str) else values
 
 
 def _on_every_rank(make: Callable[[], Manifest], runtime: Runtime) -> Manifest:

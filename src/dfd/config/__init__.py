@@ -26,6 +26,7 @@ from dfd.config.gan import (
     GanRedrawConfig,
     GanTrainConfig,
 )
+from dfd.config.literal import literal
 from dfd.config.runtime import BACKEND_HELP, BACKENDS, RuntimeConfig
 from dfd.config.setting import accepted_range, check, setting
 from dfd.config.training import (
@@ -80,5 +81,6 @@ __all__ = [
     "VideoConfig",
     "accepted_range",
     "check",
+    "literal",
     "setting",
 ]

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dfd.config import check
+from dfd.config import check, literal
 from dfd.errors import UserError
 from dfd.front.arguments import Request
 from dfd.front.commands import Command
@@ -29,18 +29,6 @@ def store_schema(command: Command, paths: list[str]) -> None:
     """
     values = {command.paths: [literal(path) for path in paths]} if command.paths and paths else {}
     ConfigStore.instance().store(name=f"{command.id}_schema", node=command.config(**values))
-
-
-def literal(text: str) -> str:
-    r"""Write a path so that OmegaConf reads back the same path, whatever is in it.
-
-    Only '${' is special to it, unless a backslash precedes it; backslashes before that count in pairs.
-    """
-    if text == "???":  # OmegaConf's mark of a missing value
-        return "./???"
-    *heads, tail = text.split("${")
-    doubled = [head + "\\" * (len(head) - len(head.rstrip("\\"))) + "\\" for head in heads]
-    return "${".join([*doubled, tail])
 
 
 @contextmanager
