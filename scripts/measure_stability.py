@@ -40,8 +40,7 @@ def drawn(folder: Path, n: int, bundle: Bundle) -> list[Path]:
     """At most `n` images that the bundle has not seen."""
     every = images_below(folder)
     order = np.random.default_rng(0).permutation(len(every))
-    seen = bundle.has_seen(pd.Series([sha256_of(path) for path in every], dtype=object))
-    fresh = (every[place] for place in order if not seen[place])
+    fresh = (every[place] for place in order if not bundle.has_seen(pd.Series([sha256_of(every[place])])).item())
     return [path for path, _ in zip(fresh, range(n), strict=False)]
 
 

@@ -12,5 +12,5 @@ def test_a_lack_of_tensorboard_is_not_blamed_on_another_commands_setting(
 ) -> None:
     """The loop trains detectors (trainer.tensorboard) and GANs (gan.tensorboard)."""
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError, match="^tensorboard=true needs TensorBoard: pip install"):
+    with pytest.raises(UserError, match="^tensorboard=true needs TensorBoard: pip install tensorboard$"):
         _board(tmp_path)

@@ -56,8 +56,8 @@ def look(
 ) -> Seen | str:
     """Features of the reduced and of the sharp images, from the cache where they are in it.
 
-    Returns the reason in words if the weights can't be downloaded. Raises UserError if a file that was named is no
-    good: then the user wanted it.
+    Returns the reason in words if the weights can't be downloaded. Raises UserError if a file or
+    network that was named is no good: then the user wanted it.
     """
     model = ModelConfig(config.name, config.backbone, weights=config.weights, freeze="backbone")
     try:

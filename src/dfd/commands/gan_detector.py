@@ -14,9 +14,9 @@ from dfd.commands.data import prepared
 from dfd.commands.results import exit_code, predict_split, publish
 from dfd.config import DataConfig, EvaluationConfig, GanTrainConfig, ModelConfig
 from dfd.data.dataset import Images
-from dfd.data.manifest import Manifest, changed_since
+from dfd.data.manifest import Manifest
 from dfd.data.samples import MARK, load_samples
-from dfd.errors import EXIT_OK
+from dfd.errors import EXIT_OK, UserError
 from dfd.evaluation.calibration import Calibration, calibrate
 from dfd.evaluation.metrics import NAMES, measure
 from dfd.evaluation.runs import METRICS, OF_IMAGES
@@ -120,7 +120,7 @@ def _rows(
     function = in_precision(detector, both, runtime)
     values, errors = compute(function, images, (detector.width + 1,), config.evaluation.batch_size, runtime)
     for row, reason in errors.items():
-        raise changed_since(files[row], reason)
+        raise UserError(f"{files[row]}: {reason}; the file has changed since it was prepared")
     return _Rows(table, values[:, :-1], values[:, -1])
 
 
@@ -180,7 +180,7 @@ def _without(training: dict[str, Any], runtime: Runtime, out: Path) -> int:
         why = "the samples nearly repeat each other: too few are different for a detector to be fitted and measured on"
         print(f"no bundle    {why}")
         content = {"kind": OF_IMAGES, "training": training, "no_detector": why}
-        write_text(out / METRICS, json.dumps(content, indent=1) + "\n")
+        write_text(out / METRICS, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return EXIT_OK
 
 

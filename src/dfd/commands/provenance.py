@@ -6,11 +6,19 @@ from typing import Any
 
 from dfd.data.manifest import Manifest
 from dfd.models.bundle import Bundle
+from dfd.report.words import printable
+
+MOST_WORDS = 100
 
 
 def command_line() -> str:
-    """The command that is running, as it could be typed; `front.run` has put this job's words into sys.argv."""
-    return shlex.join(["dfd", *sys.argv[1:]])
+    """The command that is running, as it could be typed; `front.run` has put this job's words into sys.argv.
+
+    Of thousands of paths the first are told: each of as many pages would hold them all.
+    """
+    words = sys.argv[1:]
+    more = f" … and {len(words) - MOST_WORDS:,} more" if len(words) > MOST_WORDS else ""
+    return printable(shlex.join(["dfd", *words[:MOST_WORDS]]) + more)
 
 
 def measured_on(bundle: Bundle, manifest: Manifest, split: str) -> dict[str, Any]:

@@ -133,6 +133,6 @@ def _publish(
         command=command_line(),
     )
     write_robustness_page(out / PAGE, context)
-    write_text(out / FIGURES, json.dumps(figures, indent=1) + "\n")
+    write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     print_robustness(Console(), figures)
     print(f"robustness   {out / FIGURES}\nversions     {out / TABLE}\npage         {out / PAGE}")

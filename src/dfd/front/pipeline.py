@@ -44,7 +44,7 @@ def _read(file: Any) -> Any:
 
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a 13th month
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         told = " ".join(str(problem or error).split())
         raise UserError(f"{file}{f', line {mark.line + 1}' if mark else ''}: this is no YAML: {told}") from None
@@ -69,7 +69,7 @@ def _are_words(value: Any) -> bool:
 
 
 def _are_budgets(value: Any) -> bool:
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict) or not value or not all(isinstance(name, str) for name in value):
         return False
     texts = [text for budget in value.values() for text in (budget.values() if isinstance(budget, dict) else [budget])]
     return all(isinstance(text, str) for text in texts)

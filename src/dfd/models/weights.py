@@ -71,6 +71,8 @@ def read_package(config: ModelConfig, package: str) -> dict[str, torch.Tensor]:
         checkpoint = next(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
         source = torch.load(checkpoint, map_location="cpu", weights_only=True)
         return rename_efficientnet(source, [len(stage) for stage in backbone.blocks])
+    except (OSError, MemoryError):
+        raise
     except Exception:  # by what the package holds and what the network is made of: anything
         raise UserError(
             f"model.weights_package={package}: it holds no weights of EfficientNet-PyTorch for model={config.name} "

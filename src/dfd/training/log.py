@@ -88,5 +88,5 @@ def _board(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UserError("tensorboard=true needs TensorBoard: pip install 'dfd[tensorboard]'") from None
+        raise UserError("tensorboard=true needs TensorBoard: pip install tensorboard") from None
     return SummaryWriter(str(run / "tensorboard"))

@@ -102,12 +102,17 @@ def _make(folder: Path, pairs: int, size: int) -> None:
         pd.DataFrame(rows, columns=["path", "label", "source", "photograph", "x", "y"]).to_csv(
             temporary / INDEX, index=False
         )
+        _put(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    try:
         temporary.replace(folder)
     except OSError as error:
         if not (folder / INDEX).is_file():  # else another process was quicker
             raise UserError(f"the demo images cannot be put into {folder}: {error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _shares(pairs: int) -> list[int]:

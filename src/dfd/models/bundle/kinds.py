@@ -42,7 +42,8 @@ class Bundle(ABC):
 
     def has_seen(self, sha256: "pd.Series[str]") -> "pd.Series[bool]":
         """Which images it was trained or tuned on, by their sha256."""
-        return sha256.str[:_SEEN_DIGITS].isin(self.seen)
+        seen = self.seen  # pandas' isin would build an array of them all for each call
+        return sha256.map(lambda digits: digits[:_SEEN_DIGITS] in seen).astype(bool)
 
     @property
     @abstractmethod
