@@ -68,16 +68,26 @@ def read_package(config: ModelConfig, package: str) -> dict[str, torch.Tensor]:
         )
     backbone = create_backbone(config)
     try:
-        checkpoint = next(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
-        source = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        source = _checkpoint_below(Path(spec.submodule_search_locations[0]))
         return rename_efficientnet(source, [len(stage) for stage in backbone.blocks])
-    except (OSError, MemoryError):
-        raise
-    except Exception:  # by what the package holds and what the network is made of: anything
+    except (LookupError, ValueError, AttributeError, TypeError):  # none, none that can be read, another network's
         raise UserError(
             f"model.weights_package={package}: it holds no weights of EfficientNet-PyTorch for model={config.name} "
             f"({config.backbone}); leave it out, or use model.weights=FILE.safetensors"
         ) from None
+
+
+def _checkpoint_below(folder: Path) -> dict[str, torch.Tensor]:
+    """The first checkpoint of a package. Raises LookupError if there is none, ValueError if it is none of torch's."""
+    file = next(folder.rglob("*.pth"), None)
+    if file is None:
+        raise LookupError(f"{folder} holds no .pth")
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # torch's reader raises many kinds, struct.error among them, which all mean this
+        raise ValueError(f"{file} is no checkpoint: {error}") from error
 
 
 def download(config: ModelConfig) -> dict[str, torch.Tensor]:
