@@ -7,7 +7,7 @@ from timm.optim import param_groups_layer_decay
 from dfd.errors import UserError
 from dfd.inference.cache import digest_of
 from dfd.models.detector import Detector, build
-from dfd.models.lora import LowRank, adapt, merge
+from dfd.models.lora import STRENGTH, LowRank, adapt, merge
 from tests.factories import tiny_model, tiny_preprocessing
 
 VIT = "test_vit.r160_in1k"
@@ -37,6 +37,19 @@ def test_additions_begin_at_nothing() -> None:
     torch.manual_seed(0)
     plain = build(tiny_model(backbone=VIT, layers=[2, 4]), tiny_preprocessing(size=160)).eval()
     assert torch.equal(adapted()(images()), plain(images()))
+
+
+def test_gradients_are_those_of_the_sum_written_out() -> None:
+    torch.manual_seed(0)
+    layer = LowRank(torch.nn.Linear(6, 5), 2).double()
+    torch.nn.init.normal_(layer.up)
+    inputs = torch.randn(3, 4, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.allclose(layer(inputs), layer.merged()(inputs))
+    assert torch.autograd.gradcheck(layer, inputs)
+    taken = torch.autograd.grad(layer(inputs).square().sum(), [inputs, layer.down, layer.up])
+    added = layer.base(inputs) + inputs @ layer.down.T @ layer.up.T * STRENGTH
+    written = torch.autograd.grad(added.square().sum(), [inputs, layer.down, layer.up])
+    assert all(torch.allclose(one, other) for one, other in zip(taken, written, strict=True))
 
 
 def test_only_additions_of_the_chosen_blocks_are_trained() -> None:

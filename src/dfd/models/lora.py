@@ -6,6 +6,7 @@ other.
 """
 
 import math
+from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -29,14 +30,54 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """[..., in_features] to [..., out_features]."""
-        return self.base(inputs) + (inputs @ self.down.T @ self.up.T) * STRENGTH
+        """[..., in_features] to [..., out_features], in the precision of autocast where it is on."""
+        device = inputs.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else inputs.dtype
+        bias = None if self.base.bias is None else self.base.bias.to(dtype)
+        with torch.autocast(device, enabled=False):
+            return _Added.apply(inputs.to(dtype), self.base.weight.to(dtype), bias, self.down, self.up)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """The linear layer with the addition in its weight."""
         self.base.weight += (self.up @ self.down * STRENGTH).to(self.base.weight.dtype)
         return self.base.requires_grad_(True)
+
+
+class _Added(torch.autograd.Function):
+    """A fixed linear layer and its addition, summed where the layer's output lies.
+
+    Autograd's own way writes the addition, its multiple and their sum as arrays of that size, and as many for the
+    gradient; for rank 8 this takes longer than the products.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        down: torch.Tensor,
+        up: torch.Tensor,
+    ) -> torch.Tensor:
+        ctx.learnt_in = down.dtype
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        down, up = down.to(rows.dtype), (up * STRENGTH).to(rows.dtype)
+        low = rows @ down.T
+        outputs = nn.functional.linear(rows, weight, bias).addmm_(low, up.T)
+        ctx.save_for_backward(rows, weight, down, up, low)
+        return outputs.view(*inputs.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, weight, down, up, low = ctx.saved_tensors
+        gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
+        to_low = gradient @ up
+        to_inputs = None
+        if ctx.needs_input_grad[0]:
+            to_inputs = (gradient @ weight).addmm_(to_low, down).view(*gradients[0].shape[:-1], -1)
+        to_down, to_up = to_low.T @ rows, gradient.T @ low
+        return to_inputs, None, None, to_down.to(ctx.learnt_in), to_up.to(ctx.learnt_in) * STRENGTH
 
 
 def adapt(detector: Detector, config: ModelConfig) -> Detector:

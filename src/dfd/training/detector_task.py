@@ -53,6 +53,8 @@ class DetectorTask:
         if not config.model.lora:  # which has its own fixed and trained parts
             detector.backbone.requires_grad_(config.model.freeze != "backbone")
         network: nn.Module = _Network(detector)
+        if runtime.device.type == "cpu":
+            _write_out_attention(detector)
         if self._trainer.compile:
             network.compile()
         self._network, self._optimizer = runtime.accelerator.prepare(network, optimizer_of(detector, self._trainer))
@@ -210,6 +212,15 @@ class _Network(nn.Module):
 
     def _is_frozen(self) -> bool:
         return not any(parameter.requires_grad for parameter in self.detector.backbone.parameters())
+
+
+def _write_out_attention(detector: Detector) -> None:
+    """Let timm's attention multiply its matrices one by one: on CPUs torch's fused way back takes several times as long
+    (docs/results/training-speed.md).
+    """
+    for module in detector.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False
 
 
 def _average(part: nn.Module, decay: float) -> AveragedModel | None:
