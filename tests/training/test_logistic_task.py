@@ -115,3 +115,31 @@ def test_several_units_give_the_probability_of_multinomial_regression() -> None:
     real = LogisticRegression(max_iter=1000).fit(scaled, train.kinds).predict_proba(scaled)[:, 0]
     prob = torch.sigmoid(detector.classify(train.data.features)).detach().numpy()  # type: ignore[union-attr]
     assert prob == pytest.approx(1 - real, abs=1e-3)
+
+
+def crowds(seed: int, width: int) -> Split:
+    """Real images that differ above all in half of their features, all at once; fakes have more of that, and a mark."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(200) % 2
+    rows = rng.normal(size=(200, width))
+    rows[:, : width // 2] += 5 * rng.normal(labels, 1)[:, None]
+    rows[:, -1] += 40 * labels
+    data = Features(torch.from_numpy(rows.astype(np.float32)))
+    paths = [str(row) for row in range(200)]
+    return Split(Images([], tiny_preprocessing(), 1), data, labels, labels, np.arange(200), paths, "print")
+
+
+def test_a_head_does_not_look_along_the_main_directions_in_which_real_images_differ(tmp_path: Path) -> None:
+    def moved(nuisances: float) -> tuple[float, float]:
+        detector = build(tiny_model(), tiny_preprocessing())
+        progress = trained(task_of(detector, sets=crowds, nuisances=nuisances, c=[1000.0]), tmp_path / str(nuisances))
+        rows = crowds(1, detector.width).data.features[:10]  # type: ignore[union-attr]
+        along = rows.clone()
+        along[:, : detector.width // 2] += 5
+        with torch.inference_mode():
+            change = (detector.classify(along) - detector.classify(rows)).abs().mean()
+        return float(change), progress.history[0]["val_auroc"]
+
+    looking, blind = moved(0.0), moved(0.6)
+    assert blind[0] < 0.5 * looking[0]
+    assert blind[1] > 0.95

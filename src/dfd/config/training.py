@@ -127,6 +127,13 @@ class TrainerConfig:
     head_c: float = setting(
         0.0, "gradient: begin with the head that logistic regression with this c gives; 0: with a random one", low=0
     )
+    nuisances: float = setting(
+        0.0,
+        "logistic, head_c: share of the variance among real training images that the head may not look at: of the main "
+        "directions in which they differ, as many as hold it",
+        low=0,
+        high=0.99,
+    )
     epochs: int = setting(10, "passes over the training split", low=1)
     max_steps: int | None = setting(None, "stop after this many optimiser steps", low=1)
     batch_size: int = setting(32, "images an optimiser step, over all ranks and accumulated parts", low=1)

@@ -220,7 +220,7 @@ def _write_out_attention(detector: Detector) -> None:
     """
     for module in detector.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False
+            module.fused_attn = False  # type: ignore[assignment]
 
 
 def _average(part: nn.Module, decay: float) -> AveragedModel | None:
