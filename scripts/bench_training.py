@@ -195,8 +195,7 @@ class _Augmented(Images):
 def _split(images: Images) -> Split:
     """Real and fake in turn, the fakes of one source, each image a group of its own."""
     labels, groups = np.arange(len(images)) % 2, np.arange(len(images))
-    sources = np.where(labels == 1, "fakes", "reals")
-    return Split(images, images, labels, labels, sources, groups, [""] * len(images), "bench")
+    return Split(images, images, labels, labels, groups, [""] * len(images), "bench")
 
 
 def _best(rate: Callable[..., float], model: ModelConfig, kind: str, args: argparse.Namespace) -> float:

@@ -22,7 +22,7 @@ def test_attention_on_a_cpu_is_written_out_and_says_the_same() -> None:
     fused = detector.eval()(images)
     data = Images([Path("one"), Path("two")], detector.preprocessing, 1)
     labels = np.array([0, 1])
-    split = Split(data, data, labels, labels, np.array(["", "made"]), labels, ["one", "two"], "data")
+    split = Split(data, data, labels, labels, labels, ["one", "two"], "data")
     DetectorTask(config, detector, split, split, runtime)
     written = [module.fused_attn for module in detector.modules() if hasattr(module, "fused_attn")]
     assert written and not any(written)

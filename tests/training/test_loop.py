@@ -40,7 +40,6 @@ def split_of(folder: Path, augmentation: Augmentation | None = None) -> Split:
         images,
         labels,
         labels,
-        np.full(len(labels), "made", object),
         np.arange(len(labels)),
         [path.name for path in paths],
         "data",

@@ -129,8 +129,8 @@ class TrainerConfig:
     )
     nuisances: float = setting(
         0.0,
-        "logistic, head_c: share of the variance among real training images that the unit of redrawn photographs may "
-        "not look at: of the main directions in which they differ, as many as hold it",
+        "logistic, head_c: share of the variance among real training images that the head may not look at: of the main "
+        "directions in which they differ, as many as hold it",
         low=0,
         high=0.99,
     )

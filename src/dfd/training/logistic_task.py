@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from dfd.config import TrainConfig
 from dfd.data.dataset import Features
-from dfd.data.samples import REDRAWN
 from dfd.errors import UserError
 from dfd.inference.forward import compute_logits
 from dfd.models.detector import Detector
@@ -49,9 +48,8 @@ class LogisticTask:
     """A step is a whole fit with one value of `trainer.c`. See `dfd.training.loop.Task` for the methods' contracts.
 
     Features are standardised by the training rows and scaled to a mean squared length of 1, so that a value of c means
-    the same for any number of features. The scaling then goes into the head's weights. A head of several units has one
-    for each kind of fake, of which there must be as many; see `dfd.training.units`. Each is fitted to its kind and the
-    real images alone: fitted together, a unit learns that what other kinds have in common with its own speaks for real.
+    the same for any number of features. The scaling then goes into the head's weights. A head of several units is
+    fitted to the kinds of fakes, one unit each, of which there must be as many; see `dfd.training.units`.
     """
 
     monitor, lower_is_better = "val_loss", True
@@ -62,12 +60,15 @@ class LogisticTask:
     def __init__(self, config: TrainConfig, detector: Detector, train: Split, val: Split, runtime: Runtime) -> None:
         assert isinstance(train.data, Features)  # see `check_logistic`
         self._config, self._runtime, self._train, self._val = config, runtime, train, val
+        self._target = train.labels if config.model.units == 1 else train.kinds
         self.detector = runtime.place(detector)
         self._rows = train.data.features.numpy()
         self._mean = self._rows.mean(axis=0)
         self._scale = np.float32(np.sqrt(self._rows.shape[1])) * (self._rows.std(axis=0) + np.float32(1e-6))
         self._rows = self._rows - self._mean
         self._rows /= self._scale
+        if config.trainer.nuisances:
+            self._rows = _without_nuisances(self._rows, train.labels == 0, config.trainer.nuisances)
         self.batch_size, self.steps_per_period = len(train.labels), 1
         self.steps = min(len(config.trainer.c), config.trainer.max_steps or len(config.trainer.c))
 
@@ -77,38 +78,17 @@ class LogisticTask:
 
     def step(self, batch: float, step: int) -> dict[str, torch.Tensor | float]:
         """One fit."""
-        units = self._config.model.units
-        places = [np.arange(len(self._rows))] if units == 1 else [self._of(kind) for kind in range(1, units + 1)]
-        weight, bias = (np.stack(each) for each in zip(*[self._fitted(rows, batch) for rows in places], strict=True))
-        odds = logsumexp(self._rows @ weight.T + bias, axis=1)
+        balance = None if self._config.trainer.balance == "none" else "balanced"
+        fitted = LogisticRegression(C=batch, max_iter=ITERATIONS)
+        fitted.fit(self._rows, self._target, compute_sample_weight(balance, self._train.labels))
+        weight, bias = fitted.coef_, fitted.intercept_
+        if len(weight) > 1:  # a row for each kind, and one for real: what matters is how they differ from it
+            weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
         weight = weight / self._scale
         with torch.no_grad():
             self.detector.linear.weight.copy_(torch.from_numpy(weight))
             self.detector.linear.bias.copy_(torch.from_numpy(bias - weight @ self._mean))
-        return {"loss": float(log_loss(self._train.labels, expit(odds.astype(np.float64)))), "c": batch}
-
-    def _of(self, kind: int) -> np.ndarray:
-        """The rows of one kind of fake and of the real images."""
-        return np.flatnonzero(np.isin(self._train.kinds, (0, kind)))
-
-    def _fitted(self, places: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
-        """Weight [F] and bias [] of a unit that tells fake from real among some rows.
-
-        All rows' weights are kept, so that the units' odds add up to those of fake against real.
-        """
-        balance = None if self._config.trainer.balance == "none" else "balanced"
-        weights = compute_sample_weight(balance, self._train.labels)[places]
-        rows, labels = self._rows[places], self._train.labels[places]
-        share = self._config.trainer.nuisances
-        if share and self._is_paired(places):
-            rows = _without_nuisances(rows, labels == 0, share)
-        fitted = LogisticRegression(C=c, max_iter=ITERATIONS).fit(rows, labels, weights)
-        return fitted.coef_[0], fitted.intercept_[0]
-
-    def _is_paired(self, places: np.ndarray) -> bool:
-        """Whether all fakes among some rows are photographs drawn again."""
-        sources = self._train.sources[places]
-        return bool((sources[self._train.labels[places] == 1] == REDRAWN).all())
+        return {"loss": float(log_loss(self._train.labels, 1 - fitted.predict_proba(self._rows)[:, 0])), "c": batch}
 
     def validate(self) -> dict[str, float]:
         """Loss and AUROC on the validation split."""
@@ -145,9 +125,9 @@ class LogisticTask:
 def _without_nuisances(rows: np.ndarray, real: np.ndarray, share: float) -> np.ndarray:
     """`rows` [N, F] without their parts along the main directions in which real ones differ, which hold `share` of it.
 
-    What photographs differ in is people, scenes, cameras and files: nothing that tells a photograph from itself drawn
-    again. A penalised fit has no weight where the rows hold nothing, so that it is blind to these directions ('nuisance
-    attribute projection', Solomonoff et al. 2005).
+    What photographs differ in is people, scenes, cameras and files; fakes differ from them in these, too, by chance of
+    how they were collected. A penalised fit has no weight where the rows hold nothing, so that its head is blind to
+    them ('nuisance attribute projection', Solomonoff et al. 2005).
     """
     among = rows[real] - rows[real].mean(axis=0)
     variance, weights = np.linalg.eigh((among @ among.T).astype(np.float64))

@@ -23,8 +23,7 @@ from dfd.runtime import Runtime
 class Split:
     """Inputs, labels, groups and file names, row by row; `fingerprint` names the manifest.
 
-    `kinds` are 0 for real images and, from 1 on, the number of a fake's source among those of the split; `sources` are
-    the sources' names, of all rows.
+    `kinds` are 0 for real images and, from 1 on, the number of a fake's source among those of the split.
     `images` are the rows' files; `data` are these, or features that stand in for them.
     """
 
@@ -32,7 +31,6 @@ class Split:
     data: Images | Features
     labels: np.ndarray
     kinds: np.ndarray
-    sources: np.ndarray
     groups: np.ndarray
     paths: list[str]
     fingerprint: str
@@ -81,8 +79,8 @@ def load_split(
         Augmentation(config.augment) if augmented else None,
     )
     kinds = pd.Categorical(source_of(rows).where(labels == 1), fake_sources(rows)).codes + 1  # reals have -1 + 1
-    sources, groups = source_of(rows).to_numpy(object), rows["group"].to_numpy()
-    split = Split(images, images, labels, kinds, sources, groups, list(rows["path"]), manifest.fingerprint)
+    groups, paths = rows["group"].to_numpy(), list(rows["path"])
+    split = Split(images, images, labels, kinds, groups, paths, manifest.fingerprint)
     changed = _with_splices(split, config.augment.splices) if augmented and config.augment.splices > 0 else split
     fits = config.trainer.solver == "logistic"
     if config.model.freeze == "none" or not (fits or config.augment.is_none()):
@@ -126,7 +124,6 @@ def _joined(parts: list[Split]) -> Split:
         data=Features(features),
         labels=np.concatenate([part.labels for part in parts]),
         kinds=np.concatenate([part.kinds for part in parts]),
-        sources=np.concatenate([part.sources for part in parts]),
         groups=np.concatenate([part.groups for part in parts]),
         paths=[path for part in parts for path in part.paths],
     )
@@ -145,7 +142,6 @@ def _with_splices(split: Split, share: float) -> Split:
         data=data,
         labels=np.concatenate([split.labels, np.ones(made, split.labels.dtype)]),
         kinds=np.concatenate([split.kinds, np.full(made, split.kinds.max() + 1)]),
-        sources=np.concatenate([split.sources, np.full(made, "splice", object)]),
         groups=np.concatenate([split.groups, np.full(made, "splice", object)]),
         paths=[*split.paths, *["a spliced image"] * made],
     )
