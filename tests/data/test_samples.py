@@ -148,6 +148,21 @@ def test_another_data_set_joins_with_both_classes_in_the_splits_they_have(workdi
     assert all(both.file(path).is_file() for path in both.table["path"])
 
 
+def test_the_real_images_of_another_data_set_join_without_its_fakes(workdir: Path) -> None:
+    two_class_folder(workdir / "raw", each=20)
+    two_class_folder(workdir / "elsewhere", each=20, seed=1)
+    own = prepare(DataConfig(name="own", source="raw"), workers=0)
+    other = prepare(DataConfig(name="other", source="elsewhere"), workers=0)
+    both = prepare(DataConfig(name="own", source="raw", add=["real:other"]), workers=0)
+    assert both.name == "own+other-real"
+    reals = other.table[other.table["label"] == 0]
+    joined = pd.concat([own.table, reals]).set_index("sha256")[["split", "label"]]
+    assert both.table.set_index("sha256")[["split", "label"]].sort_index().equals(joined.sort_index())
+    assert both.header["parts"][1][1] != other.fingerprint
+    with pytest.raises(UserError, match="data.add=real:absent: .*run `dfd data prepare data=absent` first"):
+        prepare(DataConfig(name="own", source="raw", add=["real:absent"]), workers=0)
+
+
 def test_samples_join_a_data_set_in_the_splits_they_have(workdir: Path) -> None:
     data, table = both(workdir)
     own, gan = prepare(DataConfig(name="own", source="raw")).table, load_samples("gan:run").table

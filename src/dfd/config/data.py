@@ -32,8 +32,8 @@ class DataConfig:
     min_side: int = setting(0, "leave out images of its own with a side below this many pixels", low=0)
     add: list[str] = setting(
         [],
-        "what to add: the name of a prepared data set, or gan:RUN for the samples of a run of `dfd gan generate`, "
-        "`gan train` or `gan redraw`",
+        "what to add: the name of a prepared data set, real:NAME for its real images alone, or gan:RUN for the samples "
+        "of a run of `dfd gan generate`, `gan train` or `gan redraw`",
     )
 
 

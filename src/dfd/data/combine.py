@@ -14,6 +14,7 @@ from dfd.data.samples import MARK, load_samples
 from dfd.data.splits import check_labels, earlier_rows
 from dfd.errors import UserError
 
+REAL = "real:"  # how `data.add` names the real images of a data set alone
 SAME_BITS = 8  # of 256: the same generated picture in another file format. What is merely alike was grouped in its part
 
 
@@ -45,13 +46,20 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
 def _added(named: str, data: DataConfig) -> Manifest:
     if named.startswith(MARK):
         return load_samples(named)
-    folder = Path(data.root) / "prepared" / named
+    name = named.removeprefix(REAL)
+    folder = Path(data.root) / "prepared" / name
     if not (folder / HEADER).is_file():
         raise UserError(
-            f"data.add={named}: {folder} holds no prepared data set; run `dfd data prepare data={named}` first, or "
+            f"data.add={named}: {folder} holds no prepared data set; run `dfd data prepare data={name}` first, or "
             f"name generated images as {MARK}RUN"
         )
-    return Manifest.load(folder)
+    return _reals(Manifest.load(folder)) if named.startswith(REAL) else Manifest.load(folder)
+
+
+def _reals(manifest: Manifest) -> Manifest:
+    """The real images of a data set, as one of its own."""
+    table = manifest.table[manifest.table["label"] == 0].reset_index(drop=True)
+    return Manifest(table, {**manifest.header, "name": f"{manifest.name}-real", "fingerprint": fingerprint(table)})
 
 
 def _chosen(table: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
