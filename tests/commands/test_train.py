@@ -150,6 +150,11 @@ def test_settings_that_logistic_regression_has_no_use_for_are_told(
     assert message in refused(tiny_arguments(trained.images, "trainer=logistic", *settings))
 
 
+def test_nuisances_of_no_logistic_regression_are_refused(trained: Trained, workdir: Path, refused: Refused) -> None:
+    told = refused(tiny_arguments(trained.images, "trainer.nuisances=0.5"))
+    assert "trainer.nuisances=0.5 is for a head by logistic regression; accepted is 0, trainer=logistic, or" in told
+
+
 ADAPTING = [*VIT, "model.lora=2", "trainer=lora"]
 
 

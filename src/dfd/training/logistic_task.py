@@ -23,8 +23,15 @@ ITERATIONS = 1000
 
 
 def check_logistic(config: TrainConfig) -> None:
-    """Raise UserError if `trainer.solver` needs features that are computed once, and the settings don't give them."""
+    """Raise UserError if logistic regression needs features that are computed once and the settings don't give them, or
+    if there is none for settings that are about it.
+    """
     if config.trainer.solver != "logistic":
+        if config.trainer.nuisances and not config.trainer.head_c:
+            raise UserError(
+                f"trainer.nuisances={config.trainer.nuisances} is for a head by logistic regression; accepted is 0, "
+                "trainer=logistic, or trainer.head_c above 0"
+            )
         return
     if config.model.freeze != "backbone":
         raise UserError(
