@@ -1,7 +1,7 @@
 """What a training step of a detector is."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from itertools import islice
 from typing import Any
@@ -53,8 +53,6 @@ class DetectorTask:
         if not config.model.lora:  # which has its own fixed and trained parts
             detector.backbone.requires_grad_(config.model.freeze != "backbone")
         network: nn.Module = _Network(detector)
-        if runtime.device.type == "cpu":
-            _write_out_attention(detector)
         if self._trainer.compile:
             network.compile()
         self._network, self._optimizer = runtime.accelerator.prepare(network, optimizer_of(detector, self._trainer))
@@ -82,12 +80,13 @@ class DetectorTask:
         self._network.train()
         self._optimizer.zero_grad(set_to_none=True)
         total: torch.Tensor | float = 0.0
-        for index, part in enumerate(batch):
-            is_last = index == len(batch) - 1
-            with nullcontext() if is_last else accelerator.no_sync(self._network):
-                loss = self._loss(part) / len(batch)
-                accelerator.backward(loss)
-            total = total + loss.detach()
+        with _attention_written_out(self.detector, self._runtime.device):
+            for index, part in enumerate(batch):
+                is_last = index == len(batch) - 1
+                with nullcontext() if is_last else accelerator.no_sync(self._network):
+                    loss = self._loss(part) / len(batch)
+                    accelerator.backward(loss)
+                total = total + loss.detach()
         if self._trainer.clip_grad > 0:
             accelerator.clip_grad_norm_(self._network.parameters(), self._trainer.clip_grad)
         self._optimizer.step()
@@ -214,13 +213,19 @@ class _Network(nn.Module):
         return not any(parameter.requires_grad for parameter in self.detector.backbone.parameters())
 
 
-def _write_out_attention(detector: Detector) -> None:
-    """Let timm's attention multiply its matrices one by one: on CPUs torch's fused way back takes several times as long
-    (docs/results/training-speed.md).
+@contextmanager
+def _attention_written_out(detector: Detector, device: torch.device) -> Iterator[None]:
+    """Within the block timm's attention multiplies its matrices one by one on CPUs, where torch's fused way back takes
+    several times as long (docs/results/training-speed.md). Elsewhere, and out of it, it is as it was.
     """
-    for module in detector.modules():
-        if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # type: ignore[assignment]
+    fused = [module for module in detector.modules() if getattr(module, "fused_attn", False) and device.type == "cpu"]
+    for module in fused:
+        module.fused_attn = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True  # type: ignore[assignment]
 
 
 def _average(part: nn.Module, decay: float) -> AveragedModel | None:
