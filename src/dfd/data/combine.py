@@ -53,7 +53,8 @@ def _added(named: str, data: DataConfig) -> Manifest:
             f"data.add={named}: {folder} holds no prepared data set; run `dfd data prepare data={name}` first, or "
             f"name generated images as {MARK}RUN"
         )
-    return _reals(Manifest.load(folder)) if named.startswith(REAL) else Manifest.load(folder)
+    manifest = Manifest.load(folder)
+    return _reals(manifest) if named.startswith(REAL) else manifest
 
 
 def _reals(manifest: Manifest) -> Manifest:
