@@ -11,10 +11,11 @@ from dfd.cli import main
 from dfd.inference import cache
 from dfd.models.bundle import EnsembleBundle, load
 from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
+from tests.factories import two_class_folder
 
 QUICK = ("evaluation.resamples=100", "runtime.device=cpu", "runtime.workers=0")
 SMALL = ("strategy.components=[2,4]", "strategy.c=[1.0]", "strategy.leaves=[2]", "strategy.inner_folds=2")
-STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
+STRATEGIES = ("averaging", "majority", "noisy_or", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
 
 
 @pytest.fixture
@@ -199,6 +200,43 @@ def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(trained: Trained, workd
     assert "was fitted on validation" in refused(
         ["ensemble", f"members=[{ensemble},{newest_run(workdir, name='run0')}]", *QUICK]
     )
+
+
+def test_members_that_know_different_fakes_are_combined_on_data_that_hold_both(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """Each member's training images are in the train split of the data that are named, or not in them at all."""
+    for number, name in enumerate(("one", "two")):
+        images = two_class_folder(workdir / name, each=30, seed=number)
+        assert main(tiny_arguments(images, f"name={name}", f"data.name={name}")) == 0
+    runs = [newest_run(workdir, name=name) for name in ("one", "two")]
+    both = [f"members=[{runs[0]},{runs[1]}]", "strategy=noisy_or", *QUICK]
+    assert "trained on different data" in refused(["ensemble", *both])
+    data = ["data=folder", "data.name=one", f"data.source={workdir / 'one'}", "data.add=[two]"]
+    assert main(["ensemble", *both, *data]) == 0
+    made = newest_run(workdir, "ensemble", "noisy_or")
+    bundle, metrics = load(made / "bundle"), metrics_of(made)
+    assert (bundle.data["name"], metrics["data"], metrics["n"]) == ("one+two", "one+two", 18)
+    assert metrics["against_best_member"]["n"] == 18
+    assert all(bundle.has_seen(pd.read_parquet(run / "predictions.parquet")["sha256"]).sum() == 0 for run in runs)
+    assert main(["eval", f"bundle={made}", *QUICK]) == 0  # on its own data, which the bundle names
+    again = metrics_of(newest_run(workdir, "eval", "bundle"))
+    assert again["fingerprint"] == metrics["fingerprint"]
+    assert again["overall"]["auroc"]["value"] == pytest.approx(metrics["overall"]["auroc"]["value"], abs=1e-5)
+    monkeypatch.setattr(cache, "compute", lambda *_, **__: pytest.fail("images were read"))
+    assert main(["ensemble", *both, *data]) == 0
+
+
+def test_a_member_that_learnt_from_what_it_would_be_measured_on_is_refused(
+    trained: Trained, workdir: Path, refused: Refused
+) -> None:
+    data = ["data=folder", "data.name=anew", f"data.source={trained.images}", "data.split_seed=5"]
+    for seed in (0, 1):
+        assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}")) == 0
+    members = ",".join(str(newest_run(workdir, name=f"run{seed}")) for seed in (0, 1))
+    told = refused(["ensemble", f"members=[{members}]", *data, *QUICK])
+    assert "run0 was trained on" in told and "validation and test images of anew" in told
+    assert "members that are named" in refused(["ensemble", *data, *QUICK])
 
 
 def test_runs_without_a_test_split_or_folds_are_refused_before_any_work(

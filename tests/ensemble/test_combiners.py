@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from dfd.ensemble.combiners import FeatureStack, Majority, Mean, log_odds
+from dfd.ensemble.combiners import FeatureStack, Majority, Mean, NoisyOr, log_odds
 from dfd.ensemble.outputs import Outputs
 
 LOGITS = arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.floats(-30, 30))
@@ -47,6 +47,21 @@ def test_a_majority_is_one_and_ties_go_by_mean_probability(logits: np.ndarray) -
     assert (said[clear] == (2 * votes > members)[clear]).all()
     near = np.abs(mean - 0.5) < 1e-12  # rounding decides there
     assert (said[~clear & ~near] == (mean > 0.5)[~clear & ~near]).all()
+
+
+@given(LOGITS)
+def test_noisy_or_is_fake_to_anybody(logits: np.ndarray) -> None:
+    score = NoisyOr(logits.shape[1]).score(outputs(logits))
+    np.testing.assert_allclose(expit(-score), expit(-logits).prod(axis=1), rtol=1e-9, atol=1e-300)
+    assert (score >= logits.max(axis=1) - 1e-9).all()
+
+
+def test_noisy_or_is_finite_and_never_falls_when_a_member_rises() -> None:
+    rising = np.concatenate([np.linspace(-800, -40, 200), np.linspace(-40, 40, 2001), np.linspace(40, 800, 200)])
+    for other in (-800.0, -21.0, -3.0, 0.0, 800.0):
+        logits = np.stack([rising, np.full(len(rising), other)], axis=1)
+        score = NoisyOr(2).score(outputs(logits))
+        assert np.isfinite(score).all() and (np.diff(score) >= -1e-9).all()
 
 
 def test_more_votes_rank_higher_and_among_equals_the_mean_probability() -> None:

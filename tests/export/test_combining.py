@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, ScoreStack
+from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, NoisyOr, ScoreStack
 from dfd.evaluation.calibration import Calibration
 from dfd.export.combining import Combined, Scale, inexpressible
 from dfd.inference.engine import Part, combine
@@ -43,6 +43,7 @@ COMBINERS = {
     "one alone": Mean((1.0, 0.0), "probability"),
     "logit": Mean((0.3, 0.7), "logit"),
     "majority": Majority(2),
+    "noisy or": NoisyOr(2),
     "logistic": ScoreStack(2, (1, 0), logistic(), {}),
     "one chosen": ScoreStack(2, (1,), LogisticRegression().fit([[-1.0], [0.5], [2.0]], [0, 0, 1]), {}),
     "linear": feature_stack("linear"),

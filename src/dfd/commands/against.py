@@ -1,6 +1,5 @@
 """An ensemble against its best member, on the same images: is it worth its cost?"""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,22 +11,30 @@ from dfd.evaluation.paired import as_json
 from dfd.evaluation.runs import Result, read_runs
 
 
-def best_member(members: Sequence[Member]) -> Member:
-    """The member of highest AUROC on validation or out-of-fold: the choice that one would have made without test."""
-    return max(members, key=lambda member: member.bundle.metrics["auroc"])
+def published(member: Member, split: str) -> Result | None:
+    """What the member's run was measured to be on a split of its data; None if it was not."""
+    own = [each for each in read_runs([member.run]).results if each.metrics["split"] == split]
+    return own[0] if own else None
+
+
+def scored(member: Member, table: pd.DataFrame) -> Result:
+    """The member's predictions, as something to compare with."""
+    return _result(member, table, member.bundle.calibration.threshold)
 
 
 def against(
-    table: pd.DataFrame, threshold: float, best: Member, split: str, settings: EvaluationConfig
+    table: pd.DataFrame, threshold: float, best: Member, own: Result | None, settings: EvaluationConfig
 ) -> dict[str, Any]:
-    """What metrics.json says of the ensemble's predictions less those of the best member's run, on a split."""
-    own = [each for each in read_runs([best.run]).results if each.metrics["split"] == split]
-    if not own:
+    """What metrics.json says of the ensemble's predictions less those of its best member, `own`."""
+    if own is None:
         return {}
-    rows = table[table["error"].isna()].reset_index(drop=True)
-    called_fake = rows["prob"] >= rows.get("threshold", threshold)
-    ensemble = Result(best.run, {}, rows.assign(called_fake=called_fake), None)
-    found = pair(ensemble, own[0], settings.resamples, settings.seed)
+    found = pair(_result(best, table, threshold), own, settings.resamples, settings.seed)
     if isinstance(found, str):
         return {"against_best_member": {"member": best.name, "reason": found}}
     return {"against_best_member": {"member": best.name, **as_json(found[0])}}
+
+
+def _result(member: Member, table: pd.DataFrame, threshold: float) -> Result:
+    """`table` may have a threshold for each row."""
+    rows = table[table["error"].isna()].reset_index(drop=True)
+    return Result(member.run, {}, rows.assign(called_fake=rows["prob"] >= rows.get("threshold", threshold)), None)

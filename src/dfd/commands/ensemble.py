@@ -14,10 +14,10 @@ import yaml
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from dfd.commands.against import against, best_member
+from dfd.commands.against import against, published, scored
 from dfd.commands.data import data_of, prepared
 from dfd.commands.ensemble_rows import Rows, cached, out_of_fold, validation
-from dfd.commands.members import Member, choose, load_members
+from dfd.commands.members import Member, check_apart, check_unchanged, choose, load_members
 from dfd.commands.results import exit_code, publish
 from dfd.config import EnsembleConfig
 from dfd.data.manifest import Manifest
@@ -27,7 +27,7 @@ from dfd.ensemble.crossfit import cross_fit, outputs_of
 from dfd.ensemble.strategies import NEEDS_FEATURES, fit
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate, cross_calibrate
-from dfd.evaluation.runs import OOF, OOF_PREFIX
+from dfd.evaluation.runs import OOF, OOF_PREFIX, Result
 from dfd.inference.engine import TorchEngine, combine, place
 from dfd.inference.predictions import IDENTIFYING, predictions_of
 from dfd.inference.score import check_combinable
@@ -39,8 +39,10 @@ def run(config: EnsembleConfig, out: Path) -> int:
     """Choose the members, fit the strategy, calibrate it, and measure it on rows that none of that has seen."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("dfd ensemble is the work of one process; run it without torchrun")
+    if config.data and not config.members:
+        raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
     runs, among = choose(config)
-    members = load_members(runs)
+    members = load_members(runs, same_data=config.data is None)
     needs_features = config.strategy.kind in NEEDS_FEATURES
     if needs_features:
         for member in members:
@@ -49,8 +51,11 @@ def run(config: EnsembleConfig, out: Path) -> int:
     runtime = start(config.runtime, cpu_bf16=each.pop() if len(each) == 1 else None)
     for member in members:
         place(member.bundle, runtime)
-    manifest = prepared(data_of(members[0].bundle), runtime)
-    _check_data(members, manifest)
+    manifest = prepared(config.data or data_of(members[0].bundle), runtime)
+    if config.data:
+        check_apart(members, manifest, runtime)
+    else:
+        check_unchanged(members[0], manifest)
     if not members[0].folds:
         manifest.rows("test")  # nothing else could be measured: say so before any work
     began = time.perf_counter()
@@ -66,21 +71,12 @@ def run(config: EnsembleConfig, out: Path) -> int:
         combiner = combiner.over(rows.places)
     calibration = _settled(combiner, calibrate(scores, rows.label, rows.group, config.calibration))
     seconds = time.perf_counter() - began
-    made = _bundle(config, members, combiner, calibration, rows, scores, seconds, runtime)
+    made = _bundle(config, members, manifest, combiner, calibration, rows, scores, seconds, runtime)
     save(made, out / "bundle", [member.folder for member in members])
     # What is measured is what lies on the disk; the members' networks were read from there already.
     made = replace(made, combiner=storage.load(out / "bundle"), sha256=name_of(out / "bundle"))
     _tell(combiner, members, seconds)
     return _measure(config, made, members, among, rows, scores, manifest, runtime, out)
-
-
-def _check_data(members: Sequence[Member], manifest: Manifest) -> None:
-    trained = members[0].bundle.data["fingerprint"]
-    if manifest.fingerprint != trained:
-        raise UserError(
-            f"the data {manifest.name} have changed since the members were trained (fingerprint {trained}, now "
-            f"{manifest.fingerprint}); train them again"
-        )
 
 
 def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
@@ -95,6 +91,7 @@ def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
 def _bundle(
     config: EnsembleConfig,
     members: Sequence[Member],
+    manifest: Manifest,
     combiner: Combiner,
     calibration: Calibration,
     rows: Rows,
@@ -103,14 +100,14 @@ def _bundle(
     runtime: Runtime,
 ) -> EnsembleBundle:
     first = members[0].bundle
-    content = {**asdict(config), "data": asdict(data_of(first))}
+    data = config.data or data_of(first)
     return EnsembleBundle(
         name=config.name,
         members=tuple(member.bundle for member in members),
         combiner=combiner,
         calibration=calibration,
         max_pixels=min(member.bundle.max_pixels for member in members),
-        data=dict(first.data),
+        data=_described(manifest) if config.data else dict(first.data),
         training={
             "weights": config.strategy.name,
             "seconds": round(seconds, 1),
@@ -122,10 +119,22 @@ def _bundle(
             "n": len(scores),
             "auroc": float(roc_auc_score(rows.label, scores)),
         },
-        config=yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
+        config=yaml.safe_dump({**asdict(config), "data": asdict(data)}, sort_keys=False, allow_unicode=True),
         seen=frozenset().union(*(member.bundle.seen for member in members)),
         versions=versions(),
     )
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    """What `Bundle.data` says of data that are not those of a member."""
+    counts = {split: len(manifest.rows(split)) for split in ("train", "val")}
+    return {"name": manifest.name, "fingerprint": manifest.fingerprint, **counts}
+
+
+def _best(members: Sequence[Member], rows: Rows) -> Member:
+    """The member of highest AUROC where the ensemble was fitted: the choice that one would have made without test."""
+    aurocs = [roc_auc_score(rows.label, column) for column in rows.logits.T]
+    return members[int(np.argmax(aurocs))]
 
 
 def _tell(combiner: Combiner, members: Sequence[Member], seconds: float) -> None:
@@ -152,7 +161,7 @@ def _measure(
     out: Path,
 ) -> int:
     """Out-of-fold rows by the fit on the other folds; the test split, where there is one, by the bundle."""
-    best = best_member(members)
+    best = _best(members, rows)
     engine = TorchEngine(bundle, runtime)
     more: dict[str, Any] = {
         "members": [str(member.run) for member in members],
@@ -163,18 +172,25 @@ def _measure(
     code = 0
     if members[0].folds:
         table = _oof_table(rows, scores, bundle.combiner, config)
-        found = against(table, bundle.calibration.threshold, best, OOF, config.evaluation)
+        found = against(table, bundle.calibration.threshold, best, published(best, OOF), config.evaluation)
         prefix = OOF_PREFIX if has_test else None
         publish(table, engine, manifest, OOF, config.evaluation, runtime, out, prefix=prefix, more=more | found)
     if has_test:
         test = manifest.rows("test")
         parts, errors = cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
-        found = against(table, bundle.calibration.threshold, best, "test", config.evaluation)
+        alone = _alone(best, test, manifest, config, runtime) if config.data else published(best, "test")
+        found = against(table, bundle.calibration.threshold, best, alone, config.evaluation)
         publish(table, engine, manifest, "test", config.evaluation, runtime, out, more=more | found)
         code = exit_code(table)
     print(f"bundle       {out / 'bundle'}")
     return code
+
+
+def _alone(member: Member, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime) -> Result:
+    """A member on images that its run was not measured on."""
+    parts, errors = cached(member.bundle, rows, manifest, config, runtime)
+    return scored(member, predictions_of(rows, combine(member.bundle, parts), errors, member.bundle.calibration))
 
 
 def _oof_table(rows: Rows, scores: NDArray[np.float64], combiner: Combiner, config: EnsembleConfig) -> pd.DataFrame:

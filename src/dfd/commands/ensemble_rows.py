@@ -100,5 +100,5 @@ def cached(
     bundle: Bundle, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime
 ) -> tuple[list[Part], dict[int, str]]:
     """What the bundle's networks say of rows of the manifest, from the cache of features."""
-    root = Path(data_of(bundle).root)
+    root = Path((config.data or data_of(bundle)).root)
     return cached_parts(bundle, rows, manifest, root, config.evaluation.batch_size, runtime)

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dfd.commands.data import data_of, prepared
 from dfd.config import EnsembleConfig
+from dfd.data.manifest import Manifest
 from dfd.errors import UserError
 from dfd.evaluation.runs import METRICS, OOF_FEATURES, OOF_PREFIX, PREDICTIONS
 from dfd.models.bundle import Bundle, EnsembleBundle, find, load, read_card
+from dfd.runtime import Runtime
 
 OUTPUTS = Path("outputs")
 
@@ -86,8 +89,11 @@ def choose(config: EnsembleConfig) -> tuple[list[Path], int]:
     return [one.run for one in ranked[: config.top]], len(ranked)
 
 
-def load_members(runs: list[Path]) -> list[Member]:
-    """Load the runs' bundles. Raises UserError if one is missing or damaged, or if they must not be combined."""
+def load_members(runs: list[Path], same_data: bool = True) -> list[Member]:
+    """Load the runs' bundles. Raises UserError if one is missing or damaged, or if they must not be combined.
+
+    Without `same_data` they may have been trained on different data; `check_apart` says whether these may be combined.
+    """
     members = []
     for run in runs:
         folder = find(str(run))
@@ -98,9 +104,38 @@ def load_members(runs: list[Path]) -> list[Member]:
                 f"members: {run} was fitted on validation, which is what it would be combined on; {instead}"
             )
         members.append(member)
-    for other in members[1:]:
+    for other in members[1:] if same_data else []:
         _check_pair(members[0], other)
     return members
+
+
+def check_apart(members: list[Member], manifest: Manifest, runtime: Runtime) -> None:
+    """Raise UserError if a member learnt from images of `manifest` that the ensemble is fitted or measured on."""
+    held_out = manifest.table[manifest.table["split"] != "train"]
+    for member in members:
+        if member.folds:
+            raise UserError(
+                f"members: {member.name} is cross-validated, and so has learnt from all of its images; with data=... "
+                "members without folds are accepted"
+            )
+        trained = prepared(data_of(member.bundle), runtime)
+        check_unchanged(member, trained)
+        known = held_out["sha256"].isin(trained.rows("train")["sha256"])
+        if known.any():
+            raise UserError(
+                f"members: {member.name} was trained on {int(known.sum())} of the {len(held_out)} validation and test "
+                f"images of {manifest.name}; accepted are members whose training images are in no other split of it"
+            )
+
+
+def check_unchanged(member: Member, manifest: Manifest) -> None:
+    """Raise UserError if `manifest` is no longer what the member was trained on."""
+    trained = member.bundle.data["fingerprint"]
+    if manifest.fingerprint != trained:
+        raise UserError(
+            f"the data {manifest.name} have changed since {member.name} was trained (fingerprint {trained}, now "
+            f"{manifest.fingerprint}); train it again"
+        )
 
 
 def oof_predictions(member: Member) -> pd.DataFrame:

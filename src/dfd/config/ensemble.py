@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass, field
 
+from dfd.config.data import DataConfig
 from dfd.config.evaluation import CalibrationConfig, EvaluationConfig
 from dfd.config.runtime import RuntimeConfig
 from dfd.config.setting import setting
 
-STRATEGIES = ("averaging", "majority", "weighted", "stacking_logreg", "stacking_pca_svc", "stacking_gbm")
+STRATEGIES = (
+    "averaging",
+    "majority",
+    "noisy_or",
+    "weighted",
+    "stacking_logreg",
+    "stacking_pca_svc",
+    "stacking_gbm",
+)
 
 
 @dataclass
@@ -43,6 +52,7 @@ class EnsembleConfig:
         [], "runs of `dfd train`, two or more; default: the best on validation of the newest run's data"
     )
     top: int = setting(3, "how many members to take when none are named", low=2)
+    data: DataConfig | None = None
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from dfd.ensemble.outputs import Features, Floats, Outputs
 
 SMALLEST = 1e-300  # keeps log-odds of a probability of 0 finite
+SMALL_ODDS = -1e-9  # log of a probability so near to 1 that products of odds no longer count
 
 
 class Combiner(Protocol):
@@ -77,6 +78,29 @@ class Majority:
         mean = np.minimum(expit(outputs.logits).mean(axis=1), 1 - 2.0**-53)
         prob = (outputs.votes.sum(axis=1) + mean) / (self.size + 1)
         return log_odds(prob, 1 - prob)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Combiner`."""
+        return {}
+
+
+@dataclass(frozen=True)
+class NoisyOr:
+    """Fake if it is fake to any member: 1 - the product of the members' probabilities of 'real'.
+
+    For members that know different kinds of fakes: one that does not know a kind takes nothing away. Pearl 1988,
+    'Probabilistic Reasoning in Intelligent Systems', 4.3.2.
+    """
+
+    kind: ClassVar[str] = "noisy_or"
+    needs_features: ClassVar[bool] = False
+    size: int
+
+    def score(self, outputs: Outputs) -> Floats:
+        """See `Combiner`."""
+        real = -np.logaddexp(0, outputs.logits).sum(axis=1)  # log of the probability of 'real'
+        few = np.logaddexp.reduce(outputs.logits, axis=1)  # the odds added: what is left of it where they are small
+        return np.where(real > SMALL_ODDS, few, np.log(-np.expm1(np.minimum(real, SMALL_ODDS))) - real)
 
     def describe(self) -> dict[str, Any]:
         """See `Combiner`."""

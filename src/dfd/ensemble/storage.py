@@ -14,7 +14,7 @@ import skops.io
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, ScoreStack
+from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, NoisyOr, ScoreStack
 from dfd.errors import UserError
 from dfd.files import replacing, write_text
 
@@ -59,6 +59,8 @@ def load(folder: Path) -> Combiner:
             return _mean(card["weights"], card["space"])
         if kind == Majority.kind:
             return Majority(size)
+        if kind == NoisyOr.kind:
+            return NoisyOr(size)
         chosen, settings, arrays = tuple(card["chosen"]), card["settings"], load_file(folder / ARRAYS)
         if not chosen or any(type(one) is not int or not 0 <= one < size for one in chosen):
             raise ValueError(f"chosen={list(chosen)} are no members of {size}")

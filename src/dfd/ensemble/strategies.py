@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from dfd.config import StrategyConfig
-from dfd.ensemble.combiners import Combiner, Majority, Mean
+from dfd.ensemble.combiners import Combiner, Majority, Mean, NoisyOr
 from dfd.ensemble.outputs import Floats, Ints, Outputs
 from dfd.ensemble.pca_svc import fit_pca_svc
 from dfd.ensemble.stacking import fit_gbm, fit_logreg
@@ -26,6 +26,8 @@ def fit(strategy: StrategyConfig, outputs: Outputs, label: Ints, group: NDArray[
         return Mean(_equal(outputs.members), strategy.space)
     if strategy.kind == "majority":
         return Majority(outputs.members)
+    if strategy.kind == "noisy_or":
+        return NoisyOr(outputs.members)
     if strategy.kind == "weighted":
         return Mean(_weights(strategy, outputs, label), strategy.space)
     fitters: dict[str, Callable[..., Combiner]] = {

@@ -15,12 +15,13 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, ScoreStack
+from dfd.ensemble.combiners import Combiner, FeatureStack, Majority, Mean, NoisyOr, ScoreStack
 from dfd.evaluation.calibration import Calibration
 from dfd.evaluation.scaling import CLIP
 from dfd.models.bundle import Bundle, EnsembleBundle
 
 Part = tuple[Tensor, Tensor | None]  # a network's logits [n] and, if the combiner reads them, its features [n, F]
+LEAST_ODDS = 1e-6  # below, products of odds are less than what float32 tells apart
 LEAST = -53 * math.log(2)  # log of the distance of the largest float64 below 1 from 1, as in `Majority`
 
 
@@ -104,6 +105,19 @@ class MajorityRule(nn.Module):
         mean = torch.logsumexp(-softplus(-odds), dim=1) - even
         opposite = (torch.logsumexp(-softplus(odds), dim=1) - even).clamp(min=LEAST)
         return _log_sum(count, mean) - _log_sum(self.size - count, opposite)
+
+
+class NoisyOrRule(nn.Module):
+    """`combiners.NoisyOr`: log-odds [n, M] to logits [n]."""
+
+    def __init__(self, combiner: NoisyOr) -> None:
+        super().__init__()
+
+    def forward(self, odds: Tensor, votes: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """See `Combined`."""
+        fake = softplus(odds).sum(dim=1)  # minus the log of the probability of 'real'
+        few, many = torch.logsumexp(odds, dim=1), fake + torch.log(-torch.expm1(-fake.clamp(min=LEAST_ODDS)))
+        return torch.where(fake < LEAST_ODDS, few, many)
 
 
 class LinearRule(nn.Module):
@@ -213,6 +227,7 @@ class Combined(nn.Module):
 RULES: dict[str, Callable[[Combiner], nn.Module]] = {
     Mean.kind: MeanRule,  # type: ignore[dict-item]
     Majority.kind: MajorityRule,  # type: ignore[dict-item]
+    NoisyOr.kind: NoisyOrRule,  # type: ignore[dict-item]
     ScoreStack.kind: LinearRule,  # type: ignore[dict-item]
     FeatureStack.kind: FeatureRule,  # type: ignore[dict-item]
 }

@@ -75,6 +75,7 @@ COMMANDS = (
             "dfd ensemble strategy=stacking_pca_svc",
             "dfd ensemble strategy=weighted members=[RUN,RUN,RUN]",
             "dfd ensemble -m strategy=averaging,majority,weighted,stacking_logreg",
+            "dfd ensemble strategy=noisy_or members=[RUN,RUN] data=[real140k,yonsei,gan:RUN]",
         ),
         compared=True,
     ),

@@ -80,13 +80,15 @@ def features_of(
     label: str | None = None,
     *,
     test: bool = False,
+    wanted: "pd.Series[str] | None" = None,
     change: Change | None = None,
     change_name: str = "",
 ) -> Cached:
     """Features of images of `manifest`, from the cache under `data_root` or computed into it.
 
     `test` says which: the images of the test split, or all others. They are kept apart, so that training never reads an
-    image of the test split. `change` is applied to each image first (see `Images`); `change_name` says what it is, and
+    image of the test split. Of these only the images of the sha256 in `wanted`, if they are given and the features of
+    all are not there yet. `change` is applied to each image first (see `Images`); `change_name` says what it is, and
     is part of the key.
     Raises UserError if there is no room on the disk. Two processes don't compute the same: the second one waits.
     """
@@ -98,9 +100,12 @@ def features_of(
         "change": change_name,
         "precision": f"{runtime.precision_of(detector.cpu_bf16)} on {runtime.device.type}",
         "max_pixels": max_pixels,
-        "images": _digest(sorted(table["sha256"])),
     }
-    folder = data_root / "features" / manifest.name / _digest(about)[:24]
+    place = data_root / "features" / manifest.name
+    about, folder = _named(about, table, place)
+    if wanted is not None and not runtime.broadcast(_is_whole(folder)):
+        table = table[table["sha256"].isin(wanted)].reset_index(drop=True)
+        about, folder = _named(about, table, place)
     computed = False
     with _alone(folder, runtime):
         if not runtime.broadcast(_is_whole(folder)):
@@ -112,6 +117,12 @@ def features_of(
                 write_text(folder / ABOUT, json.dumps({**about, "data": manifest.name}, indent=1) + "\n")
             runtime.wait()
     return Cached(folder, computed, np.load(folder / FEATURES, mmap_mode="r"), pd.read_parquet(folder / ROWS))
+
+
+def _named(about: dict[str, Any], table: pd.DataFrame, place: Path) -> tuple[dict[str, Any], Path]:
+    """`about` features of the images of `table`, and their folder."""
+    about = {**about, "images": _digest(sorted(table["sha256"]))}
+    return about, place / _digest(about)[:24]
 
 
 def digest_of(detector: Featured) -> str:

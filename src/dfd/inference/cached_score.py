@@ -27,8 +27,9 @@ def cached_parts(
     errors: Errors = {}
     for number, detector in enumerate(bundle.detectors):
         label = f"features {number + 1} of {len(bundle.detectors)}"
-        cached = features_of(detector, manifest, data_root, bundle.max_pixels, batch_size, runtime, label, test=test)
-        features, unusable = cached.of(rows["sha256"])
+        wanted, most = rows["sha256"], bundle.max_pixels
+        cached = features_of(detector, manifest, data_root, most, batch_size, runtime, label, test=test, wanted=wanted)
+        features, unusable = cached.of(wanted)
         parts.append(Part(head_logits(detector, features), features))
         errors |= unusable
     return parts, errors
