@@ -87,14 +87,22 @@ def test_the_second_time_no_image_is_read(work: Path, monkeypatch: pytest.Monkey
     assert main(["ensemble", *QUICK, "strategy=stacking_pca_svc", *SMALL]) == 0
 
 
-def test_members_without_folds_are_combined_on_validation(trained: Trained, workdir: Path) -> None:
+def test_members_without_folds_are_combined_on_validation(trained: Trained, workdir: Path, refused: Refused) -> None:
     for seed in (0, 1):
         assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
     for strategy in ("averaging", "stacking_pca_svc"):
         assert main(["ensemble", f"strategy={strategy}", *QUICK, *SMALL]) == 0
         metrics = metrics_of(newest_run(workdir, "ensemble", strategy))
         assert (metrics["split"], metrics["n"]) == ("test", 12)
-        assert load(newest_run(workdir, "ensemble", strategy) / "bundle").metrics["split"] == "val"
+        plain = load(newest_run(workdir, "ensemble", strategy) / "bundle")
+        assert plain.metrics["split"] == "val"
+        changed = ["augment=strong", "augment.val_copies=1", f"name={strategy}-changed"]
+        assert main(["ensemble", f"strategy={strategy}", *changed, *QUICK, *SMALL]) == 0
+        bundle = load(newest_run(workdir, "ensemble", f"{strategy}-changed") / "bundle")
+        assert bundle.metrics["n"] == plain.metrics["n"]  # of the images as they are
+        assert bundle.calibration != plain.calibration
+    for augment in ("augment=light", "augment.val_copies=1"):
+        assert "accepted is" in refused(["ensemble", augment, *QUICK])
 
 
 def test_members_of_other_splits_are_refused_with_the_reason(
@@ -237,6 +245,10 @@ def test_a_member_that_learnt_from_what_it_would_be_measured_on_is_refused(
     told = refused(["ensemble", f"members=[{members}]", *data, *QUICK])
     assert "run0 was trained on" in told and "validation and test images of anew" in told
     assert "members that are named" in refused(["ensemble", *data, *QUICK])
+
+
+def test_changed_copies_have_no_part_in_folds(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no part in a cross-validation" in error_of(["augment=strong"], capsys)
 
 
 def test_runs_without_a_test_split_or_folds_are_refused_before_any_work(

@@ -13,6 +13,7 @@ from dfd.cards.picture import Picture, open_picture
 from dfd.cards.stability import Copy, Stability, settle
 from dfd.data.changes import Pixels
 from dfd.data.decode import UnusableImage
+from dfd.ensemble.combiners import NoisyOr
 from dfd.evidence.evidence import Evidence
 from dfd.inference.engine import Engine
 from dfd.models.bundle import Bundle, EnsembleBundle
@@ -128,7 +129,7 @@ def card_of(picture: Picture, values: np.ndarray, engine: Engine) -> Card:
     return Card(
         file=File(picture.name, picture.bytes, picture.sha256, picture.format, *size),
         verdict=verdict,
-        reasons=words.reasons(score, verdict, stability, members, seen),
+        reasons=words.reasons(score, verdict, stability, members, seen, apart=_apart(bundle)),
         score=score,
         members=members,
         stability=stability,
@@ -159,6 +160,11 @@ def _members(engine: Engine, values: np.ndarray) -> tuple[Member, ...]:
         prob = float(member.calibration.prob(logit))
         found.append(Member(member.name, prob, float(logit), str(member.calibration.verdict(prob))))
     return tuple(found)
+
+
+def _apart(bundle: Bundle) -> bool:
+    """Whether each member knows other kinds of fakes, so that they need not agree."""
+    return isinstance(bundle, EnsembleBundle) and isinstance(bundle.combiner, NoisyOr)
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

@@ -17,12 +17,12 @@ NAMED = 3  # copies that are named in a sentence
 
 
 def reasons(
-    score: "Score", verdict: str, stability: Stability, members: Sequence["Member"], seen: bool
+    score: "Score", verdict: str, stability: Stability, members: Sequence["Member"], seen: bool, apart: bool = False
 ) -> tuple[str, ...]:
-    """Why the verdict is what it is, the most important first."""
+    """Why the verdict is what it is, the most important first. `apart`: each member knows other kinds of fakes."""
     found = [_against_bands(score), _copies(score, verdict, stability)]
     if members:
-        found.append(_agreement(members))
+        found.append(_found_by(members) if apart else _agreement(members))
     if seen:
         found.append(
             "This very file is one of those that the detector was trained or tuned on: its answer here is from memory, "
@@ -97,6 +97,15 @@ def _agreement(members: Sequence["Member"]) -> str:
     if len(members) in counts.values():
         return f"All {len(members)} detectors of the ensemble agree."
     return f"The {len(members)} detectors of the ensemble disagree: {told}."
+
+
+def _found_by(members: Sequence["Member"]) -> str:
+    """Members that know different kinds of fakes need not agree: one that finds its kind is enough."""
+    kinds = f"{len(members)} detectors, each of which knows other kinds of fakes"
+    for verdict in ("fake", "unsure"):
+        if names := [clean(member.name) for member in members if member.verdict == verdict]:
+            return f"Of the {kinds}, {verdict} is the verdict of {' and '.join(names)}."
+    return f"Real is the verdict of all {kinds}."
 
 
 def _base_rate(prob: float) -> str:

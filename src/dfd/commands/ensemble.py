@@ -41,6 +41,7 @@ def run(config: EnsembleConfig, out: Path) -> int:
         raise UserError("dfd ensemble is the work of one process; run it without torchrun")
     if config.data and not config.members:
         raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
+    _check_copies(config)
     runs, among = choose(config)
     members = load_members(runs, same_data=config.data is None)
     needs_features = config.strategy.kind in NEEDS_FEATURES
@@ -60,8 +61,12 @@ def run(config: EnsembleConfig, out: Path) -> int:
         manifest.rows("test")  # nothing else could be measured: say so before any work
     began = time.perf_counter()
     crossed = members[0].folds > 0
+    if crossed and config.augment.val_copies:
+        raise UserError(f"augment={config.augment.name} has no part in a cross-validation; accepted is augment=none")
     rows = out_of_fold(members, needs_features) if crossed else validation(members, manifest, config, runtime)
-    print(f"fitting      {config.strategy.name} on {len(rows.table)} {'out-of-fold' if crossed else 'validation'} rows")
+    copies = f", with {config.augment.val_copies} changed copies" if config.augment.val_copies else ""
+    kind = "out-of-fold" if crossed else "validation"
+    print(f"fitting      {config.strategy.name} on {len(rows.table)} {kind} rows{copies}")
     scores = cross_fit(
         config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration
     )
@@ -77,6 +82,14 @@ def run(config: EnsembleConfig, out: Path) -> int:
     made = replace(made, combiner=storage.load(out / "bundle"), sha256=name_of(out / "bundle"))
     _tell(combiner, members, seconds)
     return _measure(config, made, members, among, rows, scores, manifest, runtime, out)
+
+
+def _check_copies(config: EnsembleConfig) -> None:
+    """Raise UserError for changes that have nothing to change, or copies that nothing changes."""
+    changes, copies = not replace(config.augment, splices=0.0).is_none(), config.augment.val_copies
+    if changes != (copies > 0):
+        accepted = "augment.val_copies=1 or more, or augment=none" if changes else "0, or augment=strong"
+        raise UserError(f"augment={config.augment.name} augment.val_copies={copies}: accepted is {accepted}")
 
 
 def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
@@ -116,8 +129,8 @@ def _bundle(
         },
         metrics={
             "split": OOF if members[0].folds else "val",
-            "n": len(scores),
-            "auroc": float(roc_auc_score(rows.label, scores)),
+            "n": rows.unchanged,
+            "auroc": float(roc_auc_score(rows.label[: rows.unchanged], scores[: rows.unchanged])),
         },
         config=yaml.safe_dump({**asdict(config), "data": asdict(data)}, sort_keys=False, allow_unicode=True),
         seen=frozenset().union(*(member.bundle.seen for member in members)),

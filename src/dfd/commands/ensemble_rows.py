@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from dfd.commands.data import data_of
 from dfd.commands.members import Member, oof_features, oof_predictions
 from dfd.config import EnsembleConfig
-from dfd.data.manifest import Manifest
+from dfd.data.dataset import Copies, Images
+from dfd.data.manifest import Manifest, changed_since
 from dfd.data.splits import assign_folds
+from dfd.data.transforms import Augmentation
 from dfd.ensemble.spaces import harmonise
 from dfd.ensemble.strategies import NEEDS_FEATURES
 from dfd.errors import UserError
-from dfd.inference.cached_score import cached_parts
+from dfd.inference.cached_score import cached_parts, head_logits
 from dfd.inference.engine import Part, combine
+from dfd.inference.forward import compute_features
 from dfd.models.bundle import Bundle
 from dfd.runtime import Runtime
 
@@ -29,7 +32,8 @@ VAL_FOLDS = 5  # parts of the validation split, for scores that no part of the f
 class Rows:
     """What the ensemble is fitted on: out-of-fold rows, or the validation split.
 
-    `logits` [n, M] are the members' own; `features` are [n, 1, F] a member, and `places` what `harmonise` gave.
+    The first `unchanged` are images as they are, those after them changed copies of them. `logits` [n, M] are the
+    members' own; `features` are [n, 1, F] a member, and `places` what `harmonise` gave.
     """
 
     table: pd.DataFrame
@@ -37,6 +41,7 @@ class Rows:
     features: tuple[NDArray[np.float32], ...] | None
     places: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
     fold: NDArray[np.int64]
+    unchanged: int
 
     @property
     def label(self) -> NDArray[np.int64]:
@@ -72,28 +77,60 @@ def out_of_fold(members: Sequence[Member], needs_features: bool) -> Rows:
             places.append((where[0], where[1]))
     fold = first["fold"].to_numpy(np.int64)
     table = first.reset_index(drop=True)
-    return Rows(table, np.stack(columns, axis=1), tuple(features) or None, tuple(places), fold)
+    return Rows(table, np.stack(columns, axis=1), tuple(features) or None, tuple(places), fold, len(table))
 
 
 def validation(members: Sequence[Member], manifest: Manifest, config: EnsembleConfig, runtime: Runtime) -> Rows:
-    """The validation split, scored by each member from cached features."""
+    """The validation split, scored by each member from cached features; after it changed copies, if any are wanted."""
     table = manifest.rows("val")
-    parts = [cached(member.bundle, table, manifest, config, runtime) for member in members]
-    errors = {row: reason for _, unusable in parts for row, reason in unusable.items()}
+    found = [cached(member.bundle, table, manifest, config, runtime) for member in members]
+    errors = {row: reason for _, unusable in found for row, reason in unusable.items()}
     kept = np.array([row not in errors for row in range(len(table))])
     if errors:
         print(f"left out     {len(errors)} of {len(table)} validation images, which can't be read")
-    logits = [combine(member.bundle, found) for member, (found, _) in zip(members, parts, strict=True)]
+    table = table[kept].reset_index(drop=True)
+    parts = [[_kept(part, kept) for part in own] for own, _ in found]
+    for number in range(config.augment.val_copies):
+        for own, member in zip(parts, members, strict=True):
+            more = _changed(member.bundle, table, manifest, config, runtime, number)
+            own[:] = [_joined(one, other) for one, other in zip(own, more, strict=True)]
+    logits = [combine(member.bundle, own) for member, own in zip(members, parts, strict=True)]
     features, places = [], []
     if config.strategy.kind in NEEDS_FEATURES:
-        for found, _ in parts:
-            values = found[0].features
+        for own in parts:
+            values = own[0].features
             assert values is not None
-            features.append(values[kept][:, None])
+            features.append(values[:, None])
             places.append((np.zeros((1, values.shape[1]), np.float32), np.ones((1, values.shape[1]), np.float32)))
-    table = table[kept].reset_index(drop=True)
+    unchanged = len(table)
+    table = pd.concat([table] * (1 + config.augment.val_copies), ignore_index=True)
     fold = assign_folds(table, VAL_FOLDS, 0)
-    return Rows(table, np.stack(logits, axis=1)[kept], tuple(features) or None, tuple(places), fold)
+    return Rows(table, np.stack(logits, axis=1), tuple(features) or None, tuple(places), fold, unchanged)
+
+
+def _kept(part: Part, kept: NDArray[np.bool_]) -> Part:
+    return Part(part.logits[kept], None if part.features is None else part.features[kept])
+
+
+def _joined(part: Part, more: Part) -> Part:
+    assert part.features is not None and more.features is not None
+    return Part(np.concatenate([part.logits, more.logits]), np.concatenate([part.features, more.features]))
+
+
+def _changed(
+    bundle: Bundle, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime, number: int
+) -> list[Part]:
+    """What the bundle's networks say of the rows' images, changed as `augment` has it; the same for all members."""
+    paths, parts = [manifest.file(path) for path in rows["path"]], []
+    for detector in bundle.detectors:
+        images = Images(paths, detector.preprocessing, bundle.max_pixels, Augmentation(config.augment))
+        label = f"changed copy {number + 1} for {bundle.name}"
+        batch_size = config.evaluation.batch_size
+        features, errors = compute_features(detector, Copies(images, number), batch_size, runtime, label)
+        for row, reason in errors.items():
+            raise changed_since(rows["path"].iloc[row], reason)
+        parts.append(Part(head_logits(detector, features), features))
+    return parts
 
 
 def cached(

@@ -6,6 +6,7 @@ from dfd.config.data import DataConfig
 from dfd.config.evaluation import CalibrationConfig, EvaluationConfig
 from dfd.config.runtime import RuntimeConfig
 from dfd.config.setting import setting
+from dfd.config.training import AugmentConfig
 
 STRATEGIES = (
     "averaging",
@@ -53,6 +54,7 @@ class EnsembleConfig:
     )
     top: int = setting(3, "how many members to take when none are named", low=2)
     data: DataConfig | None = None
+    augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(name="none"))
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
