@@ -3,7 +3,8 @@
 A file of the group `experiment` that has `steps` is one. A budget is the options that {train} stands for, or several
 such words with what each stands for. {runs} stands for the runs of the first step as a list, {run2} for those of the
 second, separated by commas, {all_runs} for all runs so far as bare words. Settings that the user adds go to every step
-that knows them, in place of the step's own; but for those of the sections in `fixed`, which are the experiment's.
+that knows them, in place of the step's own; but for those of the sections in `fixed`, which are the experiment's, and
+those that a step takes from the runs that it is given (`TAKEN`).
 
 With resume=true a step that has come to its end under the same settings is not done again, one that was cut off goes
 on if it can, and the others are begun.
@@ -23,6 +24,8 @@ from dfd.front.ranks import refuse_several, world
 from dfd.front.settings import is_known_key
 
 OWN = ("experiment", "budget")
+# What a command takes from its runs, unless its step has settings of that section itself.
+TAKEN = {"eval": ("data",), "ensemble": ("data", "augment")}
 Perform = Callable[[Request, list[Path]], int]
 
 
@@ -97,7 +100,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
         if command is None:
             raise UserError(f"experiment: {words[0]!r} is no command of dfd")
         own = words[len(command.name.split()) :]
-        added = [word for word in request.overrides if _goes_to(command, word)]
+        added = [word for word in request.overrides if _goes_to(command, word, own)]
         added += ["--config-dir", str(request.config_dir)] if request.config_dir else []
         keys = {word.partition("=")[0] for word in added}
         line = [*(word for word in own if word.partition("=")[0] not in keys), *added]
@@ -114,7 +117,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
 
 def _check_fixed(sections: list[str], request: Request) -> None:
     for word in request.overrides:
-        section = word.partition("=")[0].partition(".")[0]
+        section = _section(word)
         if section in sections:
             raise UserError(
                 f"{word}: each step of this experiment has {section} of its own; leave it out, and prepare the data "
@@ -140,9 +143,16 @@ def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -
     return found
 
 
-def _goes_to(command: Any, word: str) -> bool:
+def _goes_to(command: Any, word: str, own: list[str]) -> bool:
     key = word.partition("=")[0]
+    section = _section(word)
+    if section in TAKEN.get(command.name, ()) and section not in map(_section, own):
+        return False
     return key not in (*OWN, "hydra.searchpath") and (key.startswith("hydra.") or is_known_key(command, key))
+
+
+def _section(word: str) -> str:
+    return word.partition("=")[0].partition(".")[0]
 
 
 def _value(request: Request, key: str) -> str | None:
