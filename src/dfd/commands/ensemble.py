@@ -39,9 +39,7 @@ def run(config: EnsembleConfig, out: Path) -> int:
     """Choose the members, fit the strategy, calibrate it, and measure it on rows that none of that has seen."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("dfd ensemble is the work of one process; run it without torchrun")
-    if config.data and not config.members:
-        raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
-    _check_copies(config)
+    _check(config)
     runs, among = choose(config)
     members = load_members(runs, same_data=config.data is None)
     needs_features = config.strategy.kind in NEEDS_FEATURES
@@ -52,21 +50,9 @@ def run(config: EnsembleConfig, out: Path) -> int:
     runtime = start(config.runtime, cpu_bf16=each.pop() if len(each) == 1 else None)
     for member in members:
         place(member.bundle, runtime)
-    manifest = prepared(config.data or data_of(members[0].bundle), runtime)
-    if config.data:
-        check_apart(members, manifest, runtime)
-    else:
-        check_unchanged(members[0], manifest)
-    if not members[0].folds:
-        manifest.rows("test")  # nothing else could be measured: say so before any work
+    manifest = _data(config, members, runtime)
     began = time.perf_counter()
-    crossed = members[0].folds > 0
-    if crossed and config.augment.val_copies:
-        raise UserError(f"augment={config.augment.name} has no part in a cross-validation; accepted is augment=none")
-    rows = out_of_fold(members, needs_features) if crossed else validation(members, manifest, config, runtime)
-    copies = f", with {config.augment.val_copies} changed copies" if config.augment.val_copies else ""
-    kind = "out-of-fold" if crossed else "validation"
-    print(f"fitting      {config.strategy.name} on {len(rows.table)} {kind} rows{copies}")
+    rows = _rows(config, members, manifest, needs_features, runtime)
     scores = cross_fit(
         config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration
     )
@@ -84,12 +70,41 @@ def run(config: EnsembleConfig, out: Path) -> int:
     return _measure(config, made, members, among, rows, scores, manifest, runtime, out)
 
 
-def _check_copies(config: EnsembleConfig) -> None:
-    """Raise UserError for changes that have nothing to change, or copies that nothing changes."""
+def _check(config: EnsembleConfig) -> None:
+    """Raise UserError for settings that don't go together."""
+    if config.data and not config.members:
+        raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
     changes, copies = not replace(config.augment, splices=0.0).is_none(), config.augment.val_copies
     if changes != (copies > 0):
         accepted = "augment.val_copies=1 or more, or augment=none" if changes else "0, or augment=strong"
         raise UserError(f"augment={config.augment.name} augment.val_copies={copies}: accepted is {accepted}")
+
+
+def _data(config: EnsembleConfig, members: list[Member], runtime: Runtime) -> Manifest:
+    """What the ensemble is fitted and measured on. Raises UserError, before any work, if it can't be."""
+    manifest = prepared(config.data or data_of(members[0].bundle), runtime)
+    if config.data:
+        check_apart(members, manifest, runtime)
+    else:
+        check_unchanged(members[0], manifest)
+    if not members[0].folds:
+        manifest.rows("test")  # nothing else could be measured
+    elif config.augment.val_copies:
+        raise UserError(f"augment={config.augment.name} has no part in a cross-validation; accepted is augment=none")
+    return manifest
+
+
+def _rows(
+    config: EnsembleConfig, members: Sequence[Member], manifest: Manifest, needs_features: bool, runtime: Runtime
+) -> Rows:
+    if members[0].folds:
+        rows, kind = out_of_fold(members, needs_features), "out-of-fold"
+    else:
+        rows, kind = validation(members, manifest, config, runtime), "validation"
+    copies = len(rows.table) - rows.unchanged
+    also = f" and {copies} changed copies" if copies else ""
+    print(f"fitting      {config.strategy.name} on {rows.unchanged} {kind} rows{also}")
+    return rows
 
 
 def _settled(combiner: Combiner, calibration: Calibration) -> Calibration:
