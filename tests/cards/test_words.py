@@ -72,17 +72,17 @@ def test_members_that_disagree_are_counted() -> None:
     assert "All 2 detectors of the ensemble agree." in reasons(SCORE, "fake", stable, members[::2], False)
 
 
-def test_members_that_know_other_kinds_of_fakes_need_not_agree() -> None:
+def test_members_that_learnt_from_different_fakes_need_not_agree() -> None:
     sure, real, torn = Member("a", 0.9, 1, "fake"), Member("b", 0.1, -1, "real"), Member("c", 0.5, 0, "unsure")
     stable = Stability.of(0.9, "fake", [])
 
     def told(*members: Member) -> str:
         return " ".join(reasons(SCORE, "fake", stable, members, False, apart=True))
 
-    assert "fake is the verdict of a." in told(sure, real, torn) and "disagree" not in told(sure, real)
-    assert "fake is the verdict of a and a." in told(sure, sure, real)
-    assert "unsure is the verdict of c." in told(real, torn)
-    assert "Real is the verdict of all 2 detectors" in told(real, real)
+    assert "a would say fake, asked alone." in told(sure, real, torn) and "disagree" not in told(sure, real)
+    assert "a and a would say fake" in told(sure, sure, real)
+    assert "c would say unsure" in told(real, torn)
+    assert "Each of the 2 detectors, which learnt from different fakes, would say real" in told(real, real)
 
 
 def test_copies_that_waver_are_named_the_opposite_ones_first() -> None:

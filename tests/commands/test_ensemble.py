@@ -101,8 +101,7 @@ def test_members_without_folds_are_combined_on_validation(trained: Trained, work
         bundle = load(newest_run(workdir, "ensemble", f"{strategy}-changed") / "bundle")
         assert bundle.metrics["n"] == plain.metrics["n"]  # of the images as they are
         assert bundle.calibration != plain.calibration
-    for augment in ("augment=light", "augment.val_copies=1"):
-        assert "accepted is" in refused(["ensemble", augment, *QUICK])
+    assert "changed copies of validation" in refused(["ensemble", "augment=light", *QUICK])
 
 
 def test_members_of_other_splits_are_refused_with_the_reason(
@@ -227,12 +226,15 @@ def test_members_that_know_different_fakes_are_combined_on_data_that_hold_both(
     assert (bundle.data["name"], metrics["data"], metrics["n"]) == ("one+two", "one+two", 18)
     assert metrics["against_best_member"]["n"] == 18
     assert all(bundle.has_seen(pd.read_parquet(run / "predictions.parquet")["sha256"]).sum() == 0 for run in runs)
+    assert "was trained or tuned on all" in refused(["eval", f"bundle={made}", "split=val", *QUICK])
     assert main(["eval", f"bundle={made}", *QUICK]) == 0  # on its own data, which the bundle names
     again = metrics_of(newest_run(workdir, "eval", "bundle"))
     assert again["fingerprint"] == metrics["fingerprint"]
     assert again["overall"]["auroc"]["value"] == pytest.approx(metrics["overall"]["auroc"]["value"], abs=1e-5)
     monkeypatch.setattr(cache, "compute", lambda *_, **__: pytest.fail("images were read"))
     assert main(["ensemble", *both, *data]) == 0
+    other = [*data[:-1], "data.add=[two]", "data.split_seed=5"]
+    assert "one was trained on one under other settings" in refused(["ensemble", *both, *other])
 
 
 def test_a_member_that_learnt_from_what_it_would_be_measured_on_is_refused(
@@ -243,7 +245,7 @@ def test_a_member_that_learnt_from_what_it_would_be_measured_on_is_refused(
         assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}")) == 0
     members = ",".join(str(newest_run(workdir, name=f"run{seed}")) for seed in (0, 1))
     told = refused(["ensemble", f"members=[{members}]", *data, *QUICK])
-    assert "run0 was trained on" in told and "validation and test images of anew" in told
+    assert "run0 was trained or tuned on" in told and "validation and test images of anew" in told
     assert "members that are named" in refused(["ensemble", *data, *QUICK])
 
 

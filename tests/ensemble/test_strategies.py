@@ -6,10 +6,11 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from dfd.config import STRATEGIES, CalibrationConfig, StrategyConfig
 from dfd.ensemble import storage
-from dfd.ensemble.crossfit import cross_fit
+from dfd.ensemble.crossfit import cross_fit, outputs_of
 from dfd.ensemble.outputs import Outputs
 from dfd.ensemble.strategies import fit
 from dfd.errors import UserError
+from dfd.evaluation.calibration import Calibration
 from tests.ensemble.conftest import synthetic
 
 Data = tuple[Outputs, np.ndarray, np.ndarray]
@@ -154,3 +155,14 @@ def test_the_classic_mistake(kind: str) -> None:
     )
     honest = fit(strategy(kind), outputs(out_of_fold), label, group)
     assert roc_auc_score(label, score) == pytest.approx(roc_auc_score(fresh_label, honest.score(fresh)), abs=0.05)
+
+
+def test_members_read_as_they_are_score_as_the_ensemble_does(data: Data) -> None:
+    """Where nothing is fitted, cross-fitting under the members' own calibrations changes nothing."""
+    outputs, label, group = data
+    logits, fold = outputs.logits * [3, 1, 0.3], np.arange(len(label)) % 5
+    own = [Calibration(scale, 0.2, 0.5, 0.4, 0.6, "temperature") for scale in (3.0, 1.0, 0.3)]
+    scores = cross_fit(strategy("noisy_or"), logits, None, label, group, fold, CalibrationConfig(), own)
+    np.testing.assert_allclose(scores, fit(strategy("noisy_or"), outputs, label, group).score(outputs_of(logits, own)))
+    refitted = cross_fit(strategy("noisy_or"), logits, None, label, group, fold, CalibrationConfig())
+    assert np.abs(refitted - scores).max() > 0.1

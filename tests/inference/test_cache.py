@@ -169,3 +169,18 @@ def test_two_processes_compute_once(manifest: Manifest) -> None:
     ]
     answers = [process.communicate(timeout=120)[0].splitlines()[-1] for process in pair]
     assert sorted(answers) == ["computed False", "computed True"]
+
+
+def test_only_the_wanted_images_are_computed_unless_all_are_there(
+    manifest: Manifest, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = build(tiny_model(), tiny_preprocessing())
+    wanted = manifest.rows("val")["sha256"]
+    few = features_of(detector, manifest, Path("data"), LIMIT, 8, runtime, wanted=wanted)
+    assert set(few.rows["sha256"]) == set(wanted) and len(few.rows) < len(manifest.rows("train"))
+    every = features_of(detector, manifest, Path("data"), LIMIT, 8, runtime)
+    np.testing.assert_allclose(few.of(wanted)[0], every.of(wanted)[0], atol=1e-5)
+    shutil.rmtree(few.folder)
+    monkeypatch.setattr(cache, "compute", lambda *_, **__: pytest.fail("images were read"))
+    again = features_of(detector, manifest, Path("data"), LIMIT, 8, runtime, wanted=wanted)
+    assert again.folder == every.folder

@@ -163,8 +163,10 @@ def _members(engine: Engine, values: np.ndarray) -> tuple[Member, ...]:
 
 
 def _apart(bundle: Bundle) -> bool:
-    """Whether each member knows other kinds of fakes, so that they need not agree."""
-    return isinstance(bundle, EnsembleBundle) and isinstance(bundle.combiner, NoisyOr)
+    """Whether one member that finds a fake is enough, since they learnt from different ones."""
+    if not isinstance(bundle, EnsembleBundle) or not isinstance(bundle.combiner, NoisyOr):
+        return False
+    return len({member.data["fingerprint"] for member in bundle.members}) > 1
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

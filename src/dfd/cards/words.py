@@ -19,7 +19,7 @@ NAMED = 3  # copies that are named in a sentence
 def reasons(
     score: "Score", verdict: str, stability: Stability, members: Sequence["Member"], seen: bool, apart: bool = False
 ) -> tuple[str, ...]:
-    """Why the verdict is what it is, the most important first. `apart`: each member knows other kinds of fakes."""
+    """Why the verdict is what it is, the most important first. `apart`: the members learnt from different fakes."""
     found = [_against_bands(score), _copies(score, verdict, stability)]
     if members:
         found.append(_found_by(members) if apart else _agreement(members))
@@ -100,12 +100,12 @@ def _agreement(members: Sequence["Member"]) -> str:
 
 
 def _found_by(members: Sequence["Member"]) -> str:
-    """Members that know different kinds of fakes need not agree: one that finds its kind is enough."""
-    kinds = f"{len(members)} detectors, each of which knows other kinds of fakes"
+    """Members that learnt from different fakes need not agree: one that finds its kind may be enough."""
+    total = f"the {len(members)} detectors, which learnt from different fakes,"
     for verdict in ("fake", "unsure"):
         if names := [clean(member.name) for member in members if member.verdict == verdict]:
-            return f"Of the {kinds}, {verdict} is the verdict of {' and '.join(names)}."
-    return f"Real is the verdict of all {kinds}."
+            return f"Of {total} {' and '.join(names)} would say {verdict}, asked alone."
+    return f"Each of {total} would say real, asked alone."
 
 
 def _base_rate(prob: float) -> str:

@@ -31,7 +31,7 @@ from dfd.evaluation.runs import OOF, OOF_PREFIX, Result
 from dfd.inference.engine import TorchEngine, combine, place
 from dfd.inference.predictions import IDENTIFYING, predictions_of
 from dfd.inference.score import check_combinable
-from dfd.models.bundle import EnsembleBundle, name_of, save, versions
+from dfd.models.bundle import EnsembleBundle, name_of, save, seen_in, versions
 from dfd.runtime import Runtime, start
 
 
@@ -53,10 +53,12 @@ def run(config: EnsembleConfig, out: Path) -> int:
     manifest = _data(config, members, runtime)
     began = time.perf_counter()
     rows = _rows(config, members, manifest, needs_features, runtime)
+    own = [member.bundle.calibration for member in members]
+    keep = own if config.data or config.augment else None  # not what the members were calibrated on
     scores = cross_fit(
-        config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration
+        config.strategy, rows.logits, rows.features, rows.label, rows.group, rows.fold, config.calibration, keep
     )
-    outputs = outputs_of(rows.logits, [member.bundle.calibration for member in members], rows.features)
+    outputs = outputs_of(rows.logits, own, rows.features)
     combiner = fit(config.strategy, outputs, rows.label, rows.group)
     if isinstance(combiner, FeatureStack):
         combiner = combiner.over(rows.places)
@@ -74,22 +76,24 @@ def _check(config: EnsembleConfig) -> None:
     """Raise UserError for settings that don't go together."""
     if config.data and not config.members:
         raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
-    changes, copies = not replace(config.augment, splices=0.0).is_none(), config.augment.val_copies
-    if changes != (copies > 0):
-        accepted = "augment.val_copies=1 or more, or augment=none" if changes else "0, or augment=strong"
-        raise UserError(f"augment={config.augment.name} augment.val_copies={copies}: accepted is {accepted}")
+    augment = config.augment
+    if augment and (replace(augment, splices=0.0).is_none() or not augment.val_copies):
+        raise UserError(
+            f"augment={augment.name} augment.val_copies={augment.val_copies}: an ensemble is fitted to changed copies "
+            "of validation; accepted is a choice that changes images, such as augment=strong, and 1 copy or more"
+        )
 
 
 def _data(config: EnsembleConfig, members: list[Member], runtime: Runtime) -> Manifest:
     """What the ensemble is fitted and measured on. Raises UserError, before any work, if it can't be."""
     manifest = prepared(config.data or data_of(members[0].bundle), runtime)
     if config.data:
-        check_apart(members, manifest, runtime)
+        check_apart(members, config.data, manifest, runtime)
     else:
         check_unchanged(members[0], manifest)
     if not members[0].folds:
         manifest.rows("test")  # nothing else could be measured
-    elif config.augment.val_copies:
+    elif config.augment:
         raise UserError(f"augment={config.augment.name} has no part in a cross-validation; accepted is augment=none")
     return manifest
 
@@ -129,13 +133,15 @@ def _bundle(
 ) -> EnsembleBundle:
     first = members[0].bundle
     data = config.data or data_of(first)
+    seen = frozenset().union(*(member.bundle.seen for member in members))
+    fitted_on = seen_in(manifest.rows("val")) if config.data else frozenset()
     return EnsembleBundle(
         name=config.name,
         members=tuple(member.bundle for member in members),
         combiner=combiner,
         calibration=calibration,
         max_pixels=min(member.bundle.max_pixels for member in members),
-        data=_described(manifest) if config.data else dict(first.data),
+        data=_described(manifest, seen) if config.data else dict(first.data),
         training={
             "weights": config.strategy.name,
             "seconds": round(seconds, 1),
@@ -148,15 +154,20 @@ def _bundle(
             "auroc": float(roc_auc_score(rows.label[: rows.unchanged], scores[: rows.unchanged])),
         },
         config=yaml.safe_dump({**asdict(config), "data": asdict(data)}, sort_keys=False, allow_unicode=True),
-        seen=frozenset().union(*(member.bundle.seen for member in members)),
+        seen=seen | fitted_on,
         versions=versions(),
     )
 
 
-def _described(manifest: Manifest) -> dict[str, Any]:
-    """What `Bundle.data` says of data that are not those of a member."""
-    counts = {split: len(manifest.rows(split)) for split in ("train", "val")}
-    return {"name": manifest.name, "fingerprint": manifest.fingerprint, **counts}
+def _described(manifest: Manifest, seen: frozenset[str]) -> dict[str, Any]:
+    """What `Bundle.data` says of data that are not those of a member; of their training images, how many were used."""
+    used = len(seen & seen_in(manifest.rows("train")))
+    return {
+        "name": manifest.name,
+        "fingerprint": manifest.fingerprint,
+        "train": used,
+        "val": len(manifest.rows("val")),
+    }
 
 
 def _best(members: Sequence[Member], rows: Rows) -> Member:

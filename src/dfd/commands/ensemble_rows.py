@@ -90,7 +90,8 @@ def validation(members: Sequence[Member], manifest: Manifest, config: EnsembleCo
         print(f"left out     {len(errors)} of {len(table)} validation images, which can't be read")
     table = table[kept].reset_index(drop=True)
     parts = [[_kept(part, kept) for part in own] for own, _ in found]
-    for number in range(config.augment.val_copies):
+    copies = config.augment.val_copies if config.augment else 0
+    for number in range(copies):
         for own, member in zip(parts, members, strict=True):
             more = _changed(member.bundle, table, manifest, config, runtime, number)
             own[:] = [_joined(one, other) for one, other in zip(own, more, strict=True)]
@@ -103,7 +104,7 @@ def validation(members: Sequence[Member], manifest: Manifest, config: EnsembleCo
             features.append(values[:, None])
             places.append((np.zeros((1, values.shape[1]), np.float32), np.ones((1, values.shape[1]), np.float32)))
     unchanged = len(table)
-    table = pd.concat([table] * (1 + config.augment.val_copies), ignore_index=True)
+    table = pd.concat([table] * (1 + copies), ignore_index=True)
     fold = assign_folds(table, VAL_FOLDS, 0)
     return Rows(table, np.stack(logits, axis=1), tuple(features) or None, tuple(places), fold, unchanged)
 
@@ -121,6 +122,7 @@ def _changed(
     bundle: Bundle, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime, number: int
 ) -> list[Part]:
     """What the bundle's networks say of the rows' images, changed as `augment` has it; the same for all members."""
+    assert config.augment
     paths, parts = [manifest.file(path) for path in rows["path"]], []
     for detector in bundle.detectors:
         images = Images(paths, detector.preprocessing, bundle.max_pixels, Augmentation(config.augment))

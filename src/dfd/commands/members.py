@@ -1,13 +1,13 @@
 """Which trained detectors an ensemble is made of, and whether they may be combined."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfd.commands.data import data_of, prepared
-from dfd.config import EnsembleConfig
+from dfd.config import DataConfig, EnsembleConfig
 from dfd.data.manifest import Manifest
 from dfd.errors import UserError
 from dfd.evaluation.runs import METRICS, OOF_FEATURES, OOF_PREFIX, PREDICTIONS
@@ -109,8 +109,12 @@ def load_members(runs: list[Path], same_data: bool = True) -> list[Member]:
     return members
 
 
-def check_apart(members: list[Member], manifest: Manifest, runtime: Runtime) -> None:
-    """Raise UserError if a member learnt from images of `manifest` that the ensemble is fitted or measured on."""
+def check_apart(members: list[Member], data: DataConfig, manifest: Manifest, runtime: Runtime) -> None:
+    """Raise UserError if a member learnt from images of `manifest` that the ensemble is fitted or measured on.
+
+    What it was tuned on, its validation, may be validation there. It is the files that are compared: near duplicates
+    are not looked for beyond what kept them together when the data were prepared.
+    """
     held_out = manifest.table[manifest.table["split"] != "train"]
     for member in members:
         if member.folds:
@@ -118,14 +122,37 @@ def check_apart(members: list[Member], manifest: Manifest, runtime: Runtime) -> 
                 f"members: {member.name} is cross-validated, and so has learnt from all of its images; with data=... "
                 "members without folds are accepted"
             )
-        trained = prepared(data_of(member.bundle), runtime)
-        check_unchanged(member, trained)
-        known = held_out["sha256"].isin(trained.rows("train")["sha256"])
+        tuned_on = _own(member, data, runtime).rows("val")["sha256"]
+        fine = (held_out["split"] == "val") & held_out["sha256"].isin(tuned_on)
+        known = member.bundle.has_seen(held_out["sha256"]) & ~fine
         if known.any():
             raise UserError(
-                f"members: {member.name} was trained on {int(known.sum())} of the {len(held_out)} validation and test "
-                f"images of {manifest.name}; accepted are members whose training images are in no other split of it"
+                f"members: {member.name} was trained or tuned on {int(known.sum())} of the {len(held_out)} validation "
+                f"and test images of {manifest.name}; accepted are members whose training images are in no other split "
+                "of it"
             )
+
+
+def _own(member: Member, data: DataConfig, runtime: Runtime) -> Manifest:
+    """The manifest of the member's own data. Raises UserError if it is not there, or would displace that of `data`."""
+    own = data_of(member.bundle)
+    if own.name == data.name and _alone(own) != _alone(data):
+        raise UserError(
+            f"members: {member.name} was trained on {own.name} under other settings than data=... has; give it those, "
+            "or data.name another name"
+        )
+    try:
+        manifest = prepared(own, runtime)
+    except UserError as error:
+        raise UserError(f"{error}\nThese are the data that the member {member.name} was trained on") from None
+    check_unchanged(member, manifest)
+    return manifest
+
+
+def _alone(data: DataConfig) -> DataConfig:
+    """The settings by which the data set itself is prepared, whatever is taken of it or added to it."""
+    plain = DataConfig()
+    return replace(data, add=plain.add, own=plain.own, min_side=plain.min_side)
 
 
 def check_unchanged(member: Member, manifest: Manifest) -> None:

@@ -54,7 +54,7 @@ class EnsembleConfig:
     )
     top: int = setting(3, "how many members to take when none are named", low=2)
     data: DataConfig | None = None
-    augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(name="none"))
+    augment: AugmentConfig | None = None
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

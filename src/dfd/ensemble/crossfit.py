@@ -36,14 +36,21 @@ def cross_fit(
     group: NDArray[np.generic],
     fold: Ints,
     settings: CalibrationConfig,
+    calibrations: Sequence[Calibration] | None = None,
 ) -> Floats:
-    """Logits [n]: each fold's by an ensemble that was fitted on the other folds, the members' calibration included."""
+    """Logits [n]: each fold's by an ensemble that was fitted on the other folds, the members' calibration included.
+
+    With `calibrations` the members keep those: on rows that hold more than a member was calibrated on, such as fakes
+    of kinds that it does not know, it would be read otherwise than in the ensemble.
+    """
     scores = np.empty(len(label))
 
     def score(number: int) -> None:
         inside, outside = fold == number, fold != number
-        calibrations = [calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T]
-        outputs = outputs_of(logits, calibrations, features)
+        read = calibrations or [
+            calibrate(column[outside], label[outside], group[outside], settings) for column in logits.T
+        ]
+        outputs = outputs_of(logits, read, features)
         combiner = fit(strategy, outputs.rows(outside), label[outside], group[outside])
         scores[inside] = combiner.score(outputs.rows(inside))
 

@@ -4,7 +4,7 @@ A file of the group `experiment` that has `steps` is one. A budget is the option
 such words with what each stands for. {runs} stands for the runs of the first step as a list, {run2} for those of the
 second, separated by commas, {all_runs} for all runs so far as bare words. Settings that the user adds go to every step
 that knows them, in place of the step's own; but for those of the sections in `fixed`, which are the experiment's, and
-those that a step takes from the runs that it is given (`TAKEN`).
+data and changes (`augment`) for steps that can do without and name none: what they are given has its own.
 
 With resume=true a step that has come to its end under the same settings is not done again, one that was cut off goes
 on if it can, and the others are begun.
@@ -21,11 +21,10 @@ from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError, worst
 from dfd.front.arguments import Request, parse, quoted
 from dfd.front.commands import find_command
 from dfd.front.ranks import refuse_several, world
-from dfd.front.settings import is_known_key
+from dfd.front.settings import can_do_without, is_known_key
 
 OWN = ("experiment", "budget")
-# What a command takes from its runs, unless its step has settings of that section itself.
-TAKEN = {"eval": ("data",), "ensemble": ("data", "augment")}
+OF_RUNS = ("data", "augment")  # where a command can do without, it goes by what its runs were trained on
 Perform = Callable[[Request, list[Path]], int]
 
 
@@ -146,7 +145,7 @@ def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -
 def _goes_to(command: Any, word: str, own: list[str]) -> bool:
     key = word.partition("=")[0]
     section = _section(word)
-    if section in TAKEN.get(command.name, ()) and section not in map(_section, own):
+    if section in OF_RUNS and can_do_without(command, section) and section not in map(_section, own):
         return False
     return key not in (*OWN, "hydra.searchpath") and (key.startswith("hydra.") or is_known_key(command, key))
 

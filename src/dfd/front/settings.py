@@ -89,6 +89,12 @@ def sections(config: type) -> dict[str, type]:
     return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
+def can_do_without(command: Command, section: str) -> bool:
+    """Whether the command has a section of settings that may be null, as where a detector brings its own data."""
+    kind = get_type_hints(command.config).get(section)
+    return kind is not None and strip_optional(kind)[1]
+
+
 def section_of(config: type, name: str) -> type:
     """The dataclass of a section by its dotted name: 'trainer', 'robustness.changes' …"""
     for part in name.split("."):

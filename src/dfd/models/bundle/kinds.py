@@ -21,7 +21,8 @@ _SEEN_DIGITS = 16  # of an image's sha256: enough to tell 10 million images apar
 class Bundle(ABC):
     """What every bundle has: how its logit is read, and where it comes from.
 
-    `data`: name and fingerprint of the manifest it was trained on, its numbers of images, the number of `folds` if it
+    `data`: name and fingerprint of the manifest it was trained on (an ensemble of members from different data: of the
+    one that it was fitted on), its numbers of images, the number of `folds` if it
     was cross-validated, and `fitted_on`, the split that its weights were fitted on, if that is not train. `training`:
     seconds, steps and so on. `metrics`: figures on validation or out-of-fold at the end of training. `seen`: the first
     digits of the sha256 of each image that it was trained or tuned on. `sha256`: names the weights of a network, and
