@@ -83,8 +83,8 @@ class AugmentConfig:
 
     val_copies: int = setting(
         0,
-        "copies of each validation image, changed likewise, that scale, threshold and bands are chosen on as well; in an "
-        "ensemble also weights",
+        "copies of each validation image, changed likewise, that scale, threshold and bands are chosen on as well; in "
+        "an ensemble weights, too",
         low=0,
         high=100,
     )
