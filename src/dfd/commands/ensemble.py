@@ -218,7 +218,7 @@ def _measure(
         test = manifest.rows("test")
         parts, errors = cached(bundle, test, manifest, config, runtime)
         table = predictions_of(test, combine(bundle, parts), errors, bundle.calibration)
-        alone = _alone(best, test, manifest, config, runtime) if config.data else published(best, "test")
+        alone = _scored_here(best, test, manifest, config, runtime) if config.data else published(best, "test")
         found = against(table, bundle.calibration.threshold, best, alone, config.evaluation)
         publish(table, engine, manifest, "test", config.evaluation, runtime, out, more=more | found)
         code = exit_code(table)
@@ -226,7 +226,9 @@ def _measure(
     return code
 
 
-def _alone(member: Member, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime) -> Result:
+def _scored_here(
+    member: Member, rows: pd.DataFrame, manifest: Manifest, config: EnsembleConfig, runtime: Runtime
+) -> Result:
     """A member on images that its run was not measured on."""
     parts, errors = cached(member.bundle, rows, manifest, config, runtime)
     return scored(member, predictions_of(rows, combine(member.bundle, parts), errors, member.bundle.calibration))

@@ -136,7 +136,7 @@ def check_apart(members: list[Member], data: DataConfig, manifest: Manifest, run
 def _own(member: Member, data: DataConfig, runtime: Runtime) -> Manifest:
     """The manifest of the member's own data. Raises UserError if it is not there, or would displace that of `data`."""
     own = data_of(member.bundle)
-    if own.name == data.name and _alone(own) != _alone(data):
+    if own.name == data.name and _without_additions(own) != _without_additions(data):
         raise UserError(
             f"members: {member.name} was trained on {own.name} under other settings than data=... has; give it those, "
             "or data.name another name"
@@ -149,7 +149,7 @@ def _own(member: Member, data: DataConfig, runtime: Runtime) -> Manifest:
     return manifest
 
 
-def _alone(data: DataConfig) -> DataConfig:
+def _without_additions(data: DataConfig) -> DataConfig:
     """The settings by which the data set itself is prepared, whatever is taken of it or added to it."""
     plain = DataConfig()
     return replace(data, add=plain.add, own=plain.own, min_side=plain.min_side)
