@@ -46,6 +46,27 @@ def test_images_that_the_bundle_was_trained_on_are_left_out(work: Path, capsys: 
     assert 0 < figures["n"] < 9
 
 
+def test_figures_of_images_that_the_bundle_was_tuned_on_say_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", *QUICK]) == 0
+    assert metrics_of(newest_run(work, "eval", "bundle"))["tuned_on"] == 0
+    assert "caution" not in capsys.readouterr().out
+    assert main(["eval", *QUICK, "split=val"]) == 0
+    run = newest_run(work, "eval", "bundle")
+    n = metrics_of(run)["n"]
+    assert metrics_of(run)["tuned_on"] == n > 0
+    told = f"threshold and unsure band were chosen on {n} of these images"
+    assert told in capsys.readouterr().out and told in (run / "report.html").read_text()
+
+
+def test_data_that_changed_since_the_training_are_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = Manifest.load(work / "data" / "prepared" / "tiny")
+    file = manifest.file(manifest.rows("train")["path"].iloc[0])
+    with spoiled([file]):
+        file.touch()
+        assert main(["eval", *QUICK]) == 0
+    assert "caution      tiny has changed since" in capsys.readouterr().out
+
+
 def test_no_file_of_figures_holds_what_json_has_not(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure = results.measure
     monkeypatch.setattr(results, "measure", lambda *values: {**measure(*values), "threshold": float("nan")})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dfd.data import archive
-from dfd.data.archive import unpack
+from dfd.data.archive import folder_of, unpack
 from dfd.errors import UserError
 
 
@@ -25,7 +25,7 @@ def test_images_and_csv_files_are_unpacked_once(tmp_path: Path, monkeypatch: pyt
     members = {"real/a.jpg": b"a", "fake/b.PNG": b"b", "list.csv": b"c", "run.sh": b"d", "__MACOSX/._a.jpg": b"e"}
     path = make_zip(tmp_path / "faces.zip", members)
     folder = unpack(path, tmp_path / "out")
-    assert folder == tmp_path / "out" / "faces"
+    assert folder.parent == tmp_path / "out" and folder.name.startswith("faces-")
     assert files(folder) == [archive.STAMP, "fake/b.PNG", "list.csv", "real/a.jpg"]
     monkeypatch.setattr(archive, "_extract", lambda *_: pytest.fail("unpacked again"))
     assert unpack(path, tmp_path / "out") == folder
@@ -33,8 +33,17 @@ def test_images_and_csv_files_are_unpacked_once(tmp_path: Path, monkeypatch: pyt
 
 def test_a_changed_archive_is_unpacked_again(tmp_path: Path) -> None:
     unpack(make_zip(tmp_path / "faces.zip", {"a.jpg": b"a"}), tmp_path)
-    unpack(make_zip(tmp_path / "faces.zip", {"b.jpg": b"bb"}), tmp_path)
-    assert files(tmp_path / "faces") == [archive.STAMP, "b.jpg"]
+    folder = unpack(make_zip(tmp_path / "faces.zip", {"b.jpg": b"bb"}), tmp_path)
+    assert files(folder) == [archive.STAMP, "b.jpg"]
+
+
+def test_archives_of_one_name_keep_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = unpack(make_zip(tmp_path / "a" / "archive.zip", {"real/0.png": b"a"}), tmp_path / "out")
+    second = unpack(make_zip(tmp_path / "b" / "archive.zip", {"real/0.png": b"b"}), tmp_path / "out")
+    assert (first / "real" / "0.png").read_bytes() == b"a"
+    assert (second / "real" / "0.png").read_bytes() == b"b"
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "/evil.jpg", "a/../../evil.jpg", "C:/evil.jpg", "..\\evil.jpg"])
@@ -96,11 +105,12 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_there_before_all_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_zip(tmp_path / "faces.zip", {"a.jpg": b"a", "b.jpg": b"b"})
+    folder = folder_of(path, tmp_path / "out")
     extract = zipfile.ZipFile.extract
 
-    def interrupted(self: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
-        extract(self, member, folder)
-        assert not (tmp_path / "out" / "faces").exists()
+    def interrupted(self: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> None:
+        extract(self, member, into)
+        assert not folder.exists()
         if member.filename == "b.jpg":
             raise KeyboardInterrupt
 
@@ -113,8 +123,9 @@ def test_nothing_is_there_before_all_is(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_a_killed_process_left_is_not_taken_for_whole(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "faces.zip", {"a.jpg": b"a", "b.jpg": b"b"})
     into = tmp_path / "out"
-    for name in ("faces", ".faces.999999999.x.part", f".faces.{os.getpid()}.y.part"):
+    whole = folder_of(path, into).name
+    for name in (whole, f".{whole}.999999999.x.part", f".{whole}.{os.getpid()}.y.part"):
         (into / name).mkdir(parents=True)
         (into / name / "a.jpg").touch()
     assert files(unpack(path, into)) == [archive.STAMP, "a.jpg", "b.jpg"]
-    assert sorted(folder.name for folder in into.iterdir()) == [f".faces.{os.getpid()}.y.part", "faces"]
+    assert sorted(folder.name for folder in into.iterdir()) == [f".{whole}.{os.getpid()}.y.part", whole]

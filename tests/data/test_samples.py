@@ -226,6 +226,17 @@ def test_files_of_an_earlier_call_are_not_taken_in(tmp_path: Path) -> None:
     assert len(list((tmp_path / "images").iterdir())) == 6
 
 
+def test_a_set_that_was_last_split_for_its_own_folds_is_not_added_to_one_with_a_test_split(workdir: Path) -> None:
+    two_class_folder(workdir / "raw", each=20)
+    two_class_folder(workdir / "other", each=20, seed=1)
+    prepare(DataConfig(name="other", source="other", fractions=[1, 0, 0]), workers=0)
+    told = r"all images of other are in its train split.*data.fractions=\[1.*`dfd data prepare data=other`"
+    for named in ("other", "real:other"):
+        with pytest.raises(UserError, match=told):
+            prepare(DataConfig(name="own", source="raw", add=[named]), workers=0)
+    assert len(prepare(DataConfig(name="own", source="raw", fractions=[1, 0, 0], add=["other"]), workers=0).table) == 80
+
+
 def test_own_real_leaves_the_samples_as_the_only_fakes(workdir: Path) -> None:
     _, table = both(workdir, own="real")
     assert set(table.loc[table["label"] == 1, "source"]) == {"gan-x"}

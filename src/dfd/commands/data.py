@@ -26,12 +26,22 @@ def prepared_own(config: DataConfig, runtime: Runtime) -> Manifest:
 
 
 def own_data(bundle: Bundle, runtime: Runtime) -> Manifest:
-    """The manifest of the data that the bundle was trained on. Raises UserError if they are not at hand."""
+    """The manifest of the data that the bundle was trained on; told if images or splits are others by now.
+
+    Raises UserError if they are not at hand.
+    """
     try:
-        return prepared(data_of(bundle), runtime)
+        manifest = prepared(data_of(bundle), runtime)
     except UserError as error:
         hint = "name the data to measure on, as in data=yonsei data.source=PATH"
         raise UserError(f"{error}\nThese are the data that the bundle was trained on; or {hint}") from None
+    trained_on = bundle.data["fingerprint"]
+    if runtime.is_main and manifest.fingerprint != trained_on:
+        print(
+            f"caution      {manifest.name} has changed since {bundle.name} was trained on it: its fingerprint was "
+            f"{trained_on}, and is {manifest.fingerprint}"
+        )
+    return manifest
 
 
 def data_of(bundle: Bundle) -> DataConfig:

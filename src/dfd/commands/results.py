@@ -24,7 +24,7 @@ from dfd.inference.timing import Timing, time_inference
 from dfd.models.bundle import Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
-from dfd.report.words import against_best_member, interval, number, split_name
+from dfd.report.words import against_best_member, interval, number, split_name, tuned_on
 from dfd.runtime import Runtime
 
 REPORT = "report.html"
@@ -74,6 +74,7 @@ def publish(
         **measured_on(bundle, manifest, split),
         "trained_on": {key: bundle.data[key] for key in ("name", "fingerprint")},
         "left_out": 0 if split == OOF else len(manifest.rows(split)) - len(predictions),
+        "tuned_on": 0 if split == OOF else int(bundle.has_seen(predictions["sha256"]).sum()),
         "device": engine.describe(),
         **measure(predictions, bundle.calibration.threshold, settings),
         **given_shortcuts(predictions, manifest, settings),
@@ -95,6 +96,8 @@ def publish(
     write_text(names[METRICS], json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     print(f"\n{bundle.name} on {manifest.name}, {split_name(split)}")
     print_metrics(Console(), metrics)
+    if found := tuned_on(metrics):
+        print(f"caution      {found}")
     if found := metrics.get("auroc_given_shortcuts"):
         print(f"shortcuts    AUROC among images that the data's audit can't tell apart: {_in_words(found)}")
     if found := metrics.get("against_best_member"):

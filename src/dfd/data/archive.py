@@ -1,6 +1,7 @@
 """Unpacking a .zip of images once, whole and safely."""
 
 import glob
+import hashlib
 import json
 import lzma
 import os
@@ -28,14 +29,14 @@ def unpack(archive: Path, into: Path) -> Path:
     They appear there all at once, when complete. Done again only if the archive's size or date changed.
     Raises UserError for an archive that is damaged, encrypted, too large, or points outside of its folder.
     """
-    target = into / archive.stem
+    target = folder_of(archive, into)
     status = archive.stat()
     stamp = {"archive": str(archive.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
     if _read_stamp(target) == stamp:
         return target
     into.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(into, archive.stem)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{archive.stem}.{os.getpid()}.", suffix=".part", dir=into))
+    _remove_leftovers(into, target.name)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", suffix=".part", dir=into))
     try:
         temporary.chmod(0o755)  # mkdtemp's folder is the owner's alone
         _extract(archive, temporary)
@@ -48,6 +49,12 @@ def unpack(archive: Path, into: Path) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def folder_of(archive: Path, into: Path) -> Path:
+    """Where an archive is unpacked to. Some sites call all that they offer archive.zip: each has a folder of its own."""
+    place = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:8]
+    return into / f"{archive.stem}-{place}"
 
 
 def _extract(archive: Path, folder: Path) -> None:

@@ -26,6 +26,8 @@ def combine(own: Manifest, data: DataConfig) -> Manifest:
     split of the result would hold one class only.
     """
     added = [_added(named, data) for named in data.add]
+    for manifest in added:
+        _check_splits(manifest, own)
     parts = [(own, _chosen(own.table, data)), *((manifest, manifest.table) for manifest in added)]
     root = Path(os.path.commonpath([str(manifest.root) for manifest, _ in parts]))
     numbers = _numbers([manifest for manifest, _ in parts])
@@ -55,6 +57,17 @@ def _added(named: str, data: DataConfig) -> Manifest:
         )
     manifest = Manifest.load(folder)
     return _reals(manifest) if named.startswith(REAL) else manifest
+
+
+def _check_splits(added: Manifest, own: Manifest) -> None:
+    """Raise UserError if nothing of `added` would be measured: it was last split for a cross-validation of its own."""
+    if set(added.table["split"]) == {SPLITS[0]} and set(own.table["split"]) == set(SPLITS):
+        name = added.header["name"].removesuffix("-real")
+        raise UserError(
+            f"data.add: all images of {name} are in its train split, so that nothing of it would be measured: it was "
+            f"last prepared with data.fractions={added.header.get('settings', {}).get('fractions')}. Split it anew "
+            f"first, as in `dfd data prepare data={name}`"
+        )
 
 
 def _reals(manifest: Manifest) -> Manifest:

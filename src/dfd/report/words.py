@@ -148,11 +148,23 @@ def cautions(metrics: dict[str, Any]) -> list[str]:
             "The rarer fakes are, the more of its alarms are false. Were 1 image in 100 fake, "
             f"{percent(rare)} of the alarms would be right."
         )
+    if tuned := tuned_on(metrics):
+        lines.insert(0, tuned)
     fewest = min(metrics["n_groups"].values())
     if 0 < fewest < 30:
         lines.append(f"Few images: the smaller class has {fewest} independent ones. Take the intervals as rough.")
     lines.append("A verdict is a hint to look closer, not a proof.")
     return lines
+
+
+def tuned_on(metrics: dict[str, Any]) -> str:
+    """What to make of figures of images that the detector was tuned on; nothing if there are none."""
+    if not metrics.get("tuned_on"):
+        return ""
+    return (
+        f"The detector's epoch, calibration, threshold and unsure band were chosen on {metrics['tuned_on']:,} of these "
+        "images: the figures are better than those of new images."
+    )
 
 
 def fakes_among_called_fake(metrics: dict[str, Any], share: float) -> float | None:
