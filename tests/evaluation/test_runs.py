@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from dfd.errors import UserError
+from dfd.evaluation.leaderboard import names_of
 from dfd.evaluation.runs import find_runs, read_runs
 from tests.runs import scores, write_run
 
@@ -58,6 +59,19 @@ def test_a_bundle_measured_twice_counts_once_and_what_it_was_trained_on_is_passe
     found = read_runs([first, again, elsewhere])
     assert [(result.folder, result.same) for result in found.results] == [(again, (first,)), (elsewhere, ())]
     assert {result.trained_on for result in found.results} == {("faces", "f1")}
+
+
+def test_what_an_exported_graph_says_is_a_result_of_its_own(tmp_path: Path) -> None:
+    told = {"trained_on": {"name": "faces", "fingerprint": "f1"}, "device": "torch, cpu (2 threads), bf16, 1 process"}
+    first = write_run(tmp_path / "1", scores(2, 0), "a", **told)
+    graphs = [
+        write_run(tmp_path / f"{precision}", scores(1, 0), "a", device=f"openvino, cpu (2 threads), {precision}, graph")
+        for precision in ("fp32", "int8")
+    ]
+    again = write_run(tmp_path / "2", scores(2, 0), "a", device="torch, cuda, fp32, 1 process")
+    found = read_runs([first, *graphs, again]).results
+    assert len(found) == 3 and {result.trained_on for result in found} == {("faces", "f1")}
+    assert set(names_of(found).values()) == {"a", "a, openvino fp32", "a, openvino int8"}
 
 
 def test_training_data_is_read_from_the_bundle_of_the_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from dfd.commands.data import data_of, prepared
-from dfd.commands.ensemble_measure import measure, settled
+from dfd.commands.ensemble_measure import calibrating, measure, settled
 from dfd.commands.ensemble_rows import Rows, out_of_fold, validation
 from dfd.commands.members import Member, check_apart, check_unchanged, choose, load_members
 from dfd.config import EnsembleConfig
@@ -58,7 +58,7 @@ def run(config: EnsembleConfig, out: Path) -> int:
     combiner = fit(config.strategy, outputs, rows.label, rows.group)
     if isinstance(combiner, FeatureStack):
         combiner = combiner.over(rows.places)
-    calibration = settled(combiner, calibrate(scores, rows.label, rows.group, config.calibration))
+    calibration = settled(combiner, calibrate(scores, rows.label, rows.group, calibrating(config)))
     seconds = time.perf_counter() - began
     made = _bundle(config, members, manifest, combiner, calibration, rows, scores, seconds, runtime)
     save(made, out / "bundle", [member.folder for member in members])
@@ -70,6 +70,7 @@ def run(config: EnsembleConfig, out: Path) -> int:
 
 def _check(config: EnsembleConfig) -> None:
     """Raise UserError for settings that don't go together."""
+    calibrating(config)
     if config.data and not config.members:
         raise UserError("data=... is for members that are named, as in members=[RUN,RUN]")
     augment = config.augment

@@ -15,9 +15,10 @@ from dfd.commands.against import against, published, scored
 from dfd.commands.ensemble_rows import Rows, cached
 from dfd.commands.members import Member
 from dfd.commands.results import exit_code, publish
-from dfd.config import EnsembleConfig
+from dfd.config import CalibrationConfig, EnsembleConfig
 from dfd.data.manifest import Manifest
 from dfd.ensemble.combiners import Combiner
+from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, cross_calibrate
 from dfd.evaluation.runs import OOF, OOF_PREFIX, Result
 from dfd.inference.engine import TorchEngine, combine
@@ -64,6 +65,23 @@ def measure(
     return code
 
 
+def calibrating(config: EnsembleConfig) -> CalibrationConfig:
+    """How the ensemble's scores are calibrated. Isotonic regression is level in places: where that is about a tie, it
+    would put rows that a majority calls real at its threshold.
+
+    Raises UserError if it was asked for.
+    """
+    asked = config.calibration
+    if config.strategy.kind != "majority":
+        return asked
+    if asked.method == "isotonic":
+        raise UserError(
+            "calibration.method=isotonic can't tell a narrow majority from a tie; accepted with strategy=majority are "
+            "auto, platt and temperature"
+        )
+    return replace(asked, method="platt") if asked.method == "auto" else asked
+
+
 def settled(combiner: Combiner, calibration: Calibration) -> Calibration:
     """A majority is a majority: its threshold is not moved to where it would do better."""
     if combiner.kind != "majority":
@@ -89,7 +107,7 @@ def _scored_here(
 
 def _oof_table(rows: Rows, scores: NDArray[np.float64], combiner: Combiner, config: EnsembleConfig) -> pd.DataFrame:
     settle = partial(settled, combiner)
-    found = cross_calibrate(scores, rows.label, rows.group, rows.fold, config.calibration, settle)
+    found = cross_calibrate(scores, rows.label, rows.group, rows.fold, calibrating(config), settle)
     table = rows.table[[name for name in IDENTIFYING if name in rows.table]]
     return table.assign(
         fold=rows.fold,

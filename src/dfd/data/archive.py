@@ -52,7 +52,7 @@ def unpack(archive: Path, into: Path) -> Path:
 
 
 def folder_of(archive: Path, into: Path) -> Path:
-    """Where an archive is unpacked to. Some sites call all that they offer archive.zip: each has a folder of its own."""
+    """Where an archive is unpacked to: one of its own, for some sites call all that they offer archive.zip."""
     place = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:8]
     return into / f"{archive.stem}-{place}"
 

@@ -77,16 +77,17 @@ def leaderboards(results: Sequence[Result], resamples: int, seed: int) -> list[L
 
 
 def names_of(results: Sequence[Result]) -> dict[str, str]:
-    """A name for each `Result.detector`: its bundle's, with the folder of its first result where others share it."""
+    """A name for each `Result.detector`: its bundle's, with the graph if it was asked through one, and with the folder
+    of its first result where others share it.
+    """
     first: dict[str, Result] = {}
     for result in sorted(results, key=lambda result: min(result.folder.name, *(f.name for f in result.same), "~")):
         first.setdefault(result.detector, result)
-    bundles = [result.metrics["bundle"] for result in first.values()]
+    names = {detector: ", ".join(filter(None, (r.metrics["bundle"], r.graph))) for detector, r in first.items()}
+    told = list(names.values())
     return {
-        detector: result.metrics["bundle"]
-        if bundles.count(result.metrics["bundle"]) == 1
-        else f"{result.metrics['bundle']} ({result.folder.name})"
-        for detector, result in first.items()
+        detector: name if told.count(name) == 1 else f"{name} ({first[detector].folder.name})"
+        for detector, name in names.items()
     }
 
 

@@ -54,9 +54,20 @@ class Result:
         return self.metrics["data"], self.metrics["fingerprint"], self.metrics["split"]
 
     @property
-    def detector(self) -> str:
-        """What tells detectors apart: the content of the bundle, or the folder where it is not known."""
+    def bundle(self) -> str:
+        """The content of the bundle, or the folder where it is not known."""
         return self.metrics.get("weights_sha256") or str(self.folder)
+
+    @property
+    def graph(self) -> str:
+        """Such as 'openvino int8' where an exported graph gave the answers, empty where PyTorch did."""
+        backend, _, precision, *_ = [*str(self.metrics.get("device", "")).split(", "), "", ""]
+        return "" if backend in ("", "torch") else f"{backend} {precision}".strip()
+
+    @property
+    def detector(self) -> str:
+        """What tells detectors apart: the bundle, and the graph if it was asked through one."""
+        return f"{self.bundle} {self.graph}".strip()
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def is_of_images(file: Path) -> bool:
 def read_runs(folders: Sequence[Path]) -> Found:
     """Read the results in these folders; one that is damaged is named and left out.
 
-    A bundle that was measured twice on the same rows counts once, as its newest result.
+    A bundle that was measured twice on the same rows in the same way counts once, as its newest result.
     """
     results: dict[Any, Result] = {}
     damaged: dict[Path, str] = {}
@@ -108,8 +119,8 @@ def read_runs(folders: Sequence[Path]) -> Found:
                 continue
             same = (result.measured_on, result.detector, result.metrics["threshold"], len(result.table))
             results[same] = _newer(results.get(same), result)
-    told = {result.detector: result.trained_on for result in results.values() if result.trained_on}
-    complete = [replace(result, trained_on=told.get(result.detector)) for result in results.values()]
+    told = {result.bundle: result.trained_on for result in results.values() if result.trained_on}
+    complete = [replace(result, trained_on=told.get(result.bundle)) for result in results.values()]
     return Found(sorted(complete, key=lambda result: (result.measured_on, str(result.folder))), damaged)
 
 
