@@ -573,7 +573,24 @@ def test_resume_refuses_other_settings(recorder: Recorder, capsys: pytest.Captur
     assert "seed was 0 and is now 3" in err
     assert err.count(" was ") == 3  # 'was started with other settings', and these two
     assert saved_config(recorder.outs[0]) == before
-    assert main(["train", "trainer.epochs=5", "resume=true", "hydra.run.dir=x"]) == 2
+
+
+def test_resume_goes_on_in_the_folder_that_was_named(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["train", "hydra.run.dir='my runs/x'", "seed=1"]
+    assert main([*line, "resume=true"]) == 2
+    assert "resume=true: there is no unfinished run in my runs/x" in capsys.readouterr().err
+    recorder.action = interrupted
+    assert [main(["train", "seed=1"]), main(line)] == [130, 130]
+    told = capsys.readouterr().err.splitlines()[-1]
+    again = shlex.split(told.partition("To go on: dfd ")[2])
+    assert again == [*line, "resume=true"]
+    assert main([*again, "seed=2"]) == 2
+    assert "seed was 1 and is now 2" in capsys.readouterr().err
+    recorder.action = finished
+    assert main(again) == 0
+    assert recorder.outs[2] == recorder.outs[1] and recorder.outs[1].parts[-2:] == ("my runs", "x")
+    assert main([*line[:1], "-m", *line[1:], "resume=true"]) == 2
+    assert "leave out hydra.run.dir='my runs/x'" in capsys.readouterr().err
 
 
 def test_multirun_with_resume_does_what_is_left(recorder: Recorder, workdir: Path) -> None:
@@ -622,7 +639,7 @@ def test_an_experiment_with_resume_does_what_is_left(recorder: Recorder, workdir
     recorder.action = finished
     assert main([*line, "resume=true"]) == 0
     assert kinds()[5:] == ["EvalConfig", "EvalConfig"], "they had failed"
-    assert main([*line, "resume=true"]) == 0
+    assert main([*line, "resume=yes"]) == 0
     assert len(kinds()) == 7, "nothing is left"
     assert main([*line, "resume=true", "seed=1"]) == 0
     assert kinds()[7:] == ["GanRedrawConfig", "TrainConfig", "EvalConfig", "EvalConfig"], "another experiment"

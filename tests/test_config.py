@@ -23,6 +23,9 @@ ROOT = Path(__file__).parents[1]
 class Inner:
     share: float = setting(0.5, "a share", low=0, high=1)
     kind: str = setting("a", "a kind", choices=("a", "b"))
+    of_b: float = setting(1.0, "kind=b: how much", needs=("kind", "b"))
+    parts: int = setting(0, "how many parts")
+    each: str = setting("x", "what each part is", needs=("parts", None))
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Outer:
 def test_values_in_range_pass() -> None:
     check(Outer())
     check(Outer(maximum=9, sizes=[], inner=Inner(share=1, kind="b"), maybe=Inner(share=0)))
+    check(Inner(kind="b", of_b=2.0, parts=1, each="y"))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,8 @@ def test_values_in_range_pass() -> None:
         (Outer(inner=Inner(share=float("nan"))), "inner.share=nan is too small"),
         (Outer(inner=Inner(kind="c")), "inner.kind=c is not one of the choices: a, b"),
         (Outer(maybe=Inner(kind="c")), "maybe.kind=c is not one of the choices: a, b"),
+        (Outer(inner=Inner(of_b=2.0)), "inner.of_b=2.0 has no effect with inner.kind=a; it goes with inner.kind=b"),
+        (Inner(each="y"), "each=y has no effect with parts=0; it goes with parts above 0"),
         (Outer(sizes=[1, 0]), "sizes=0 is too small: accepted is 1 or more"),
         (Outer(maximum=10), "maximum=10 is too large: accepted is up to 9"),
         (Outer(name="???"), "name is not set"),
@@ -55,7 +61,7 @@ def test_values_in_range_pass() -> None:
         (Outer(name=""), "name= has to be the plain name of a folder"),
     ],
 )
-def test_a_value_out_of_range_is_named_with_what_is_accepted(config: Outer, message: str) -> None:
+def test_a_value_out_of_range_is_named_with_what_is_accepted(config: Outer | Inner, message: str) -> None:
     with pytest.raises(UserError) as caught:
         check(config)
     assert str(caught.value).startswith(message)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dfd.cli import main
+from dfd.commands import ensemble
 from dfd.inference import cache
 from dfd.models.bundle import EnsembleBundle, load
 from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
@@ -65,6 +66,14 @@ def test_all_strategies_become_bundles_and_are_compared(work: Path, capsys: pyte
             assert value == pytest.approx(expected["overall"][key]["value"], abs=1e-5), (name, key)
     image = next(Path(work / "data").parent.glob("data/prepared/tiny/manifest.json"))
     assert image.is_file()
+
+
+def test_weights_that_are_not_one_a_member_are_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "strategy.by=optimised; it goes with" in error_of(["strategy=weighted", "strategy.weights=[1,0]"], capsys)
+    given = ["strategy=weighted", "strategy.by=fixed", "strategy.weights=[1,0,0]"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "_rows", lambda *_: pytest.fail("features were computed"))
+        assert "takes 2 weights, one a member" in error_of(given, capsys)
 
 
 def test_predict_takes_an_ensemble(work: Path, crossed: Crossed) -> None:

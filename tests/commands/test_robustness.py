@@ -110,3 +110,4 @@ def test_mistakes_are_named(work: Path, capsys: pytest.CaptureFixture[str], sett
     assert evaluate(*settings, ALONE) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
+    assert not list(work.glob("outputs/eval/*/*/metrics.json")), "told before anything is measured"

@@ -95,6 +95,17 @@ def test_a_fold_of_other_images_is_not_continued(
     assert "its images are not those of the fold any more" in refused([*arguments, "resume=true"])
 
 
+def test_a_fold_that_learnt_from_other_labels_is_not_continued(
+    crossed: Crossed, workdir: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    arguments = tiny_arguments(crossed.images, "cv.folds=3")
+    cut_off_in_the_second_fold(arguments, monkeypatch)
+    (fold,) = workdir.glob("outputs/train/*/*/checkpoint/folds/0/fold.json")
+    card = json.loads(fold.read_text())
+    fold.write_text(json.dumps({**card, "data": "0123456789abcdef"}))
+    assert "the data have changed since the run began (fingerprint 0123" in refused([*arguments, "resume=true"])
+
+
 def test_a_frozen_backbone_gives_one_network_whose_logit_is_the_mean(
     trained: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from dfd.data.manifest import Manifest
 from dfd.ensemble import storage
 from dfd.ensemble.combiners import Combiner, FeatureStack
 from dfd.ensemble.crossfit import cross_fit, outputs_of
-from dfd.ensemble.strategies import NEEDS_FEATURES, fit
+from dfd.ensemble.strategies import NEEDS_FEATURES, fit, fixed_weights
 from dfd.errors import UserError
 from dfd.evaluation.calibration import Calibration, calibrate
 from dfd.evaluation.runs import OOF
@@ -38,6 +38,8 @@ def run(config: EnsembleConfig, out: Path) -> int:
     _check(config)
     runs, among = choose(config)
     members = load_members(runs, same_data=config.data is None)
+    if config.strategy.kind == "weighted" and config.strategy.by == "fixed":
+        fixed_weights(config.strategy.weights, len(members))  # before anything is computed
     needs_features = config.strategy.kind in NEEDS_FEATURES
     if needs_features:
         for member in members:

@@ -16,6 +16,8 @@ def run(config: EvalConfig, out: Path) -> int:
     """Measure the bundle on one split, or compare images (`fid`). EXIT_PARTIAL if some could not be read."""
     if config.fid:
         return fid.run(config, out)
+    if config.robustness:
+        robustness.checked_changes(config.robustness)  # before anything is measured
     folder = find(config.bundle)
     bundle = load(folder)
     runtime = start(config.runtime, cpu_bf16=bundle.cpu_bf16)

@@ -96,8 +96,8 @@ def publish(
     write_text(names[METRICS], json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     print(f"\n{bundle.name} on {manifest.name}, {split_name(split)}")
     print_metrics(Console(), metrics)
-    if found := tuned_on(metrics):
-        print(f"caution      {found}")
+    if caution := tuned_on(metrics):
+        print(f"caution      {caution}")
     if found := metrics.get("auroc_given_shortcuts"):
         print(f"shortcuts    AUROC among images that the data's audit can't tell apart: {_in_words(found)}")
     if found := metrics.get("against_best_member"):

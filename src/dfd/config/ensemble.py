@@ -31,7 +31,7 @@ class StrategyConfig:
         "weighted: where the weights come from: given, AUROC above chance, or least log loss",
         choices=("fixed", "auroc", "optimised"),
     )
-    weights: list[float] | None = setting(None, "weighted, by=fixed: one weight a member", low=0)
+    weights: list[float] | None = setting(None, "weighted, by=fixed: one weight a member", low=0, needs=("by", "fixed"))
     select: bool = setting(True, "stacking: also choose the members, by inner cross-validation")
     components: list[int] = setting(
         [32, 128, 512], "stacking_pca_svc: numbers of principal components to choose from", low=1

@@ -31,8 +31,19 @@ class CalibrationConfig:
         "rate of at most max_fpr, or least cost",
         choices=("balanced", "f1", "fpr", "cost"),
     )
-    max_fpr: float = setting(0.05, "threshold=fpr: the largest share of reals that may be called fake", low=0, high=1)
-    miss_cost: float = setting(1.0, "threshold=cost: what a missed fake costs, where a false alarm costs 1", low=0)
+    max_fpr: float = setting(
+        0.05,
+        "threshold=fpr: the largest share of reals that may be called fake",
+        low=0,
+        high=1,
+        needs=("threshold", "fpr"),
+    )
+    miss_cost: float = setting(
+        1.0,
+        "threshold=cost: what a missed fake costs, where a false alarm costs 1",
+        low=0,
+        needs=("threshold", "cost"),
+    )
     unsure_error: float = setting(
         0.05,
         "the 'unsure' band is the narrowest that leaves at most this share of errors among the rest",

@@ -13,9 +13,13 @@ def setting(
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
+    needs: tuple[str, str | None] | None = None,
 ) -> Any:
-    """A dataclass field that explains itself: `low` and `high` are inclusive bounds."""
-    about = {"help": help, "choices": choices, "low": low, "high": high}
+    """A dataclass field that explains itself: `low` and `high` are inclusive bounds.
+
+    `needs` is a field beside it and the value without which this one has no effect; None: any but 0.
+    """
+    about = {"help": help, "choices": choices, "low": low, "high": high, "needs": needs}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=about)
     return field(default=default, metadata=about)
@@ -33,6 +37,8 @@ def check(config: Any, prefix: str = "") -> None:
         elif value is not None:
             for one in value if isinstance(value, list) else [value]:
                 _check_value(key, one, item)
+            if item.metadata.get("needs") and value != item.default:
+                _check_needs(config, key, value, prefix, item.metadata["needs"])
 
 
 def _check_value(key: str, value: Any, item: Field) -> None:
@@ -48,6 +54,15 @@ def _check_value(key: str, value: Any, item: Field) -> None:
         raise UserError(f"{key}={value} is too small: {accepted_range(low, high)}")
     if high is not None and not value <= high:
         raise UserError(f"{key}={value} is too large: {accepted_range(low, high)}")
+
+
+def _check_needs(config: Any, key: str, value: Any, prefix: str, needs: tuple[str, str | None]) -> None:
+    other, wanted = needs
+    found = getattr(config, other)
+    if found == wanted or (wanted is None and found):
+        return
+    told = f"{prefix}{other}={wanted}" if wanted else f"{prefix}{other} above 0"
+    raise UserError(f"{key}={value} has no effect with {prefix}{other}={found}; it goes with {told}")
 
 
 def accepted_range(low: float | None, high: float | None) -> str:

@@ -175,12 +175,17 @@ class CrossValidationConfig:
 
     folds: int = setting(0, "number of folds; 0: no cross-validation, train and val splits are used", low=0, high=100)
     val_fraction: float = setting(
-        0.15, "share of a fold's training images on which the best epoch is chosen", low=0.01, high=0.5
+        0.15,
+        "share of a fold's training images on which the best epoch is chosen",
+        low=0.01,
+        high=0.5,
+        needs=("folds", None),
     )
     final: str = setting(
         "average",
         "what the bundle holds: all folds' models, whose mean logit counts, or one model trained again on all folds",
         choices=("average", "refit"),
+        needs=("folds", None),
     )
 
 

@@ -56,14 +56,15 @@ def _equal(members: int) -> tuple[float, ...]:
 
 def _weights(strategy: StrategyConfig, outputs: Outputs, label: Ints) -> tuple[float, ...]:
     if strategy.by == "fixed":
-        return _fixed(strategy.weights, outputs.members)
+        return fixed_weights(strategy.weights, outputs.members)
     if strategy.by == "auroc":
         above = np.array([max(0.0, roc_auc_score(label, scores) - 0.5) for scores in outputs.logits.T])
         return tuple(above / above.sum()) if above.sum() > 0 else _equal(outputs.members)
     return _optimised(strategy.space, outputs.logits, label)
 
 
-def _fixed(weights: list[float] | None, members: int) -> tuple[float, ...]:
+def fixed_weights(weights: list[float] | None, members: int) -> tuple[float, ...]:
+    """Given weights, so that they sum to 1. Raises UserError if they are not one a member, or all are 0."""
     if weights is None or len(weights) != members or not sum(weights) > 0:
         raise UserError(
             f"strategy.weights={weights}: with strategy.by=fixed it takes {members} weights, one a member, "

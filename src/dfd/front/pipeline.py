@@ -25,6 +25,7 @@ from dfd.front.settings import can_do_without, is_known_key
 
 OWN = ("experiment", "budget")
 OF_RUNS = ("data", "augment")  # where a command can do without, it goes by what its runs were trained on
+TRUE = ("true", "yes", "y", "on", "1")  # as OmegaConf reads them
 Perform = Callable[[Request, list[Path]], int]
 
 
@@ -90,7 +91,7 @@ def run_pipeline(content: dict[str, Any], request: Request, runs: list[Path], pe
     if budget not in content["budgets"]:
         raise UserError(f"budget={budget} is not one of the choices: {', '.join(content['budgets'])}")
     _check_fixed(content.get("fixed") or [], request)
-    goes_on = (_value(request, "resume") or "").lower() == "true" and world() == 1  # only rank 0 knows what is done
+    goes_on = (_value(request, "resume") or "").lower() in TRUE and world() == 1  # only rank 0 knows what is done
     codes = [EXIT_OK]
     by_step: list[list[Path]] = []
     for step in content["steps"]:

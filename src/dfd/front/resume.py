@@ -7,6 +7,7 @@ A run is continued only under the settings it was started with, which Hydra save
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ SETTINGS = f"{SAVED}/config.yaml"
 FREE_TO_CHANGE = ("resume", "budget", "runtime.")  # what may differ between the parts of a run
 
 
-def register() -> None:
-    """Let Hydra find the folder of each job by itself: see `overrides`."""
-    OmegaConf.register_new_resolver("resumed_run", _resumed_run, replace=True)
+def register(named: Path | None = None) -> None:
+    """Let Hydra find the folder of each job by itself: see `overrides`. `named` is the one folder that it may be."""
+    OmegaConf.register_new_resolver("resumed_run", partial(_resumed_run, named), replace=True)
     OmegaConf.register_new_resolver("resumed_step", _resumed_step, replace=True)
     OmegaConf.register_new_resolver("resumed_subdir", _resumed_subdir, replace=True)
 
@@ -63,10 +64,10 @@ def mark_done(run: Path) -> None:
     _note(run, "done").touch()
 
 
-def _resumed_run(*, _root_: DictConfig) -> str:
+def _resumed_run(named: Path | None, *, _root_: DictConfig) -> str:
     """The newest unfinished run of these settings; UserError if there is none."""
-    folder, wanted = _folder_of_runs(_root_), _task_settings(_root_)
-    unfinished = [run for run in _runs(folder) if can_resume(run)]
+    folder, wanted = named or _folder_of_runs(_root_), _task_settings(_root_)
+    unfinished = [run for run in ([named] if named else _runs(folder)) if can_resume(run)]
     if not unfinished:
         raise UserError(f"resume=true: there is no unfinished run in {folder}")
     for run in unfinished:

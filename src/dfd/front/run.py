@@ -12,6 +12,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, EXIT_USER_ERROR, UserError, worst
@@ -23,6 +24,8 @@ from dfd.front.errors import worded
 from dfd.front.help import page
 from dfd.front.ranks import is_secondary_rank, overrides_of_secondary_rank, refuse_several
 from dfd.front.settings import groups
+
+RUN_FOLDER = "hydra.run.dir="
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ def run_jobs(request: Request, runs: list[Path], report: Callable[[Exception], i
         if is_secondary_rank():
             overrides = overrides + overrides_of_secondary_rank(stack.enter_context(TemporaryDirectory()))
         elif resumes:
-            overrides = overrides + _resuming_overrides(request)
+            overrides = [*(word for word in overrides if not word.startswith(RUN_FOLDER)), *_resuming(request)]
         call_hydra(command, ["--multirun"] * request.multirun + overrides, task)
     if request.multirun and command.compared and not is_secondary_rank():
         codes.append(import_module("dfd.commands.compare").after_multirun(runs))
@@ -100,11 +103,17 @@ def _call(command: Command, config: Any, run: Path) -> int:
     return int(import_module(f"dfd.commands.{command.id}").run(config, run))
 
 
-def _resuming_overrides(request: Request) -> list[str]:
-    for override in request.overrides:
-        if override.startswith(("hydra.run.", "hydra.sweep.")):
-            raise UserError(f"resume=true finds the run folder by itself; leave out {override}")
-    resume.register()
+def _resuming(request: Request) -> list[str]:
+    """Overrides that name the folders to go on in; in place of `hydra.run.dir`, which may name one itself."""
+    named = [word for word in request.overrides if word.startswith(("hydra.run.", "hydra.sweep."))]
+    several = request.multirun or request.goes_on
+    folder = None
+    for word in named:
+        value = OverridesParser.create().parse_override(word).value()
+        if several or not word.startswith(RUN_FOLDER) or not isinstance(value, str) or "${" in value:
+            raise UserError(f"resume=true finds the run folder by itself; leave out {word}")
+        folder = Path(value)
+    resume.register(folder)
     return resume.overrides(request)
 
 

@@ -2,7 +2,8 @@
 
 A folder of the cache belongs to one network, one preprocessing, one precision and one set of image contents; each of
 these is in its name as part of a hash. So nothing in it is ever out of date: a changed image, network or setting has
-another folder. Rows are found by the sha256 of their image, not by their place.
+another folder, and so has a changed way of computing (`PIPELINE`). Rows are found by the sha256 of their image, not by
+their place.
 
 <root>/features/<data set>/<hash>/features.npy     float32 [N, F], NaN where the image can't be used; read memory-mapped
                                   rows.parquet     sha256 and error of each row
@@ -36,6 +37,7 @@ except ImportError:  # not on Windows, where two processes may compute the same 
     fcntl = None  # type: ignore[assignment]
 
 FEATURES, ROWS, ABOUT = "features.npy", "rows.parquet", "about.json"
+PIPELINE = 1  # raise it when the same file, network and settings would give other features
 ROWS_AT_ONCE = 16_384  # images whose features are in memory at once
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -94,6 +96,7 @@ def features_of(
     """
     table = manifest.table[(manifest.table["split"] == "test") == test].drop_duplicates("sha256", ignore_index=True)
     about = {
+        "pipeline": PIPELINE,
         "network": digest_of(detector),
         "width": detector.width,
         "preprocessing": detector.preprocessing.to_dict(),

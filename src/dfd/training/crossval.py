@@ -6,7 +6,7 @@ a run that was cut off goes on with the fold it was at.
 
 folds/<number>/weights.safetensors   what was trained (a frozen backbone is not in it), logits on a common scale
                features.npy          float32 [n, F] of the fold's images
-               fold.json             rows, logits, history; written last
+               fold.json             data, rows, logits, history; written last
 """
 
 import json
@@ -70,7 +70,7 @@ def cross_validate(config: TrainConfig, manifest: Manifest, start: Start, runtim
     for number in range(config.cv.folds):
         folder = out / "folds" / str(number)
         inside = rows[rows["fold"] == number].reset_index(drop=True)
-        if not _is_done(folder, inside, runtime):
+        if not _is_done(folder, inside, manifest, runtime):
             if runtime.is_main:
                 print(f"fold         {number + 1} of {config.cv.folds}", flush=True)
             others = rows[rows["fold"] != number].reset_index(drop=True)
@@ -137,6 +137,7 @@ def _run_fold(
     with replacing(folder / FEATURES) as temporary:
         np.save(temporary, features)
     card = {
+        "data": manifest.fingerprint,
         "images": _images(inside),
         "logits": [float(logit) for logit in logits],
         "progress": {**asdict(progress), "losses": []},
@@ -153,11 +154,13 @@ def _features(split: Split, detector: Detector, batch_size: int, runtime: Runtim
     return features
 
 
-def _is_done(folder: Path, inside: pd.DataFrame, runtime: Runtime) -> bool:
+def _is_done(folder: Path, inside: pd.DataFrame, manifest: Manifest, runtime: Runtime) -> bool:
     """Whether the fold was trained. Raises UserError if it was a fold of other images, or of others under these names:
-    groups are numbered by path, so a renamed file can move images between folds.
+    groups are numbered by path, so a renamed file can move images between folds. The same if a label has changed.
     """
     card = runtime.broadcast(_card(folder))
+    if card is not None:
+        checkpoint.check_data(card.get("data", "unknown"), manifest.fingerprint)
     if card is not None and card["images"] != _images(inside):
         raise UserError(
             f"the data have changed since {folder} was trained: its images are not those of the fold any more; "
