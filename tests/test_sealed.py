@@ -34,6 +34,10 @@ def test_what_was_written_comes_back(tmp_path_factory: pytest.TempPathFactory, c
             "more than 100,000 values",
         ),
         ("a: &a [*a]\n", "more than 100,000 values"),
+        (
+            "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)),
+            "it merges mappings",
+        ),
     ],
 )
 def test_a_strangers_yaml_is_read_within_bounds(tmp_path: Path, text: str, message: str | None) -> None:

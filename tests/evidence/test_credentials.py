@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from dfd.evidence.credentials import credentials_of
+from dfd.evidence.credentials import _credentials, credentials_of
 from dfd.evidence.evidence import examine
 from tests.evidence.signing import CAPTURED, signed
 from tests.images import encoded, picture
@@ -27,6 +27,26 @@ def test_a_camera_that_signs_says_nothing_of_a_generator() -> None:
     assert found is not None and found.generated == "" and found.state == "valid"
     levels = {each.level for each in examine(signed(PICTURE, CAPTURED), 10**6).findings if each.topic == "credentials"}
     assert "strong" not in levels
+
+
+def manifest(kind: str, *ingredients: tuple[str, str]) -> dict:
+    action = {"action": "c2pa.created", "digitalSourceType": f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"}
+    return {
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [action]}}],
+        "ingredients": [{"relationship": relation, "active_manifest": name} for relation, name in ingredients],
+    }
+
+
+@pytest.mark.parametrize(
+    ("ingredient", "generated"),
+    [("componentOf", "partly"), ("parentOf", "yes"), ("inputTo", "partly")],
+)
+def test_a_photograph_with_a_generated_logo_was_not_made_by_a_generator(ingredient: str, generated: str) -> None:
+    other = manifest("trainedAlgorithmicMedia", ("parentOf", "photo"))  # one names the other, and so on
+    manifests = {"photo": manifest("digitalCapture", (ingredient, "other")), "other": other}
+    found = _credentials({"active_manifest": "photo", "manifests": manifests, "validation_state": "Valid"})
+    assert found.generated == generated
+    assert found.source_types == ("digitalCapture", "trainedAlgorithmicMedia")
 
 
 def test_a_picture_changed_after_signing_is_told() -> None:

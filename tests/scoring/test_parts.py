@@ -13,7 +13,7 @@ from dfd.inference.engine import Engine, TorchEngine
 from dfd.runtime import start
 from dfd.scoring.item import Item, Known
 from dfd.scoring.listing import Entry
-from dfd.scoring.parts import Part, Scored, alone, present, refuse_others, write
+from dfd.scoring.parts import Part, Scored, _files, alone, present, refuse_others, write
 from dfd.scoring.plan import Plan, Task
 from dfd.scoring.result import finish, state_of
 from tests.factories import tiny_bundle, tiny_ensemble
@@ -125,6 +125,25 @@ def test_a_shard_goes_on_at_the_first_part_that_is_missing(tmp_path: Path) -> No
     assert json.loads((tmp_path / "_scores.json").read_text()) == done
     assert done["images"] == 9 and done["errors"] == 1 and done["real"] + done["unsure"] + done["fake"] == 8
     assert [part["rows"] for part in done["parts"]] == [2, 2, 2, 3]
+
+
+def test_more_than_ten_thousand_parts_are_in_their_order(tmp_path: Path) -> None:
+    engine, plan = engine_of(), Plan(tmp_path)
+    plan.write(iter([SHARD]), {})
+    write(tmp_path, scored(SHARD, 0, engine, [None]), engine, False, "abc")
+    content = (tmp_path / "part-000003-0000.parquet").read_bytes()
+    for number in range(9_998, 10_003):
+        (tmp_path / f"part-000003-{number:04}.parquet").write_bytes(content)
+    assert [int(path.stem.rpartition("-")[2]) for path in _files(tmp_path)] == [0, *range(9_998, 10_003)]
+
+
+def test_names_that_are_no_text_can_be_written_down(tmp_path: Path) -> None:
+    plan = Plan(tmp_path)
+    told = {"inputs": ["caf\udce9"]}
+    plan.write(iter([]), told)
+    plan.check(told)
+    assert finish(state_of(plan, "abc"), told)["inputs"] == told["inputs"]
+    assert json.loads((tmp_path / "_scores.json").read_text())["inputs"] == told["inputs"]
 
 
 def test_two_processes_do_not_write_to_one_folder_and_what_a_killed_one_left_is_cleared(tmp_path: Path) -> None:

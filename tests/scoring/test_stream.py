@@ -235,3 +235,19 @@ def test_reading_ahead_keeps_order_stops_and_hands_errors_over() -> None:
     deadline = time.monotonic() + 5
     while endless._thread.is_alive():
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_files_that_are_named_one_by_one_may_lie_in_several_places(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, swap: bool
+) -> None:
+    memory.pipe("/x/1.jpg", b"1")
+    for name in ("2.jpg", "3.jpg"):
+        (tmp_path / name).write_bytes(name[:1].encode())
+    inputs = [str(tmp_path / "2.jpg"), "memory://x/1.jpg", f"file://{tmp_path}/3.jpg"]
+    found = {}
+    for task in tasks_of(inputs[::-1] if swap else inputs, COLUMNS, 10, tmp_path, Skipped()):
+        for item in (item for chunk in chunks(task) for item in chunk.items):
+            content = item.content
+            found[item.path.rpartition("/")[2]] = Path(content).read_bytes() if isinstance(content, str) else content
+    assert found == {"1.jpg": b"1", "2.jpg": b"2", "3.jpg": b"3"}

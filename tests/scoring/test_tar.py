@@ -131,3 +131,12 @@ def test_records_are_read_as_posix_says(records: dict[str, str]) -> None:
             length = len(str(length)) + len(tail)
         data += str(length).encode() + tail
     assert pax_records(data) == records
+
+
+@pytest.mark.parametrize("records", [b"9" * 5000 + b" a=b\n", b"5016 size=" + b"9" * 5005 + b"\n"])
+def test_numbers_that_python_refuses_are_damage(records: bytes) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, len(records)
+    data = header.tobuf(tarfile.GNU_FORMAT) + records + bytes(-len(records) % 512) + tar_of([("a.jpg", b"a")])
+    with pytest.raises(BrokenTar, match="a damaged extended header"):
+        read(data)

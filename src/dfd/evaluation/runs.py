@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from dfd import sealed
 from dfd.errors import UserError
 from dfd.evaluation import figures
 from dfd.evaluation.figures import Floats, Ints
@@ -213,7 +213,7 @@ def _trained_on(folder: Path, metrics: dict[str, Any]) -> tuple[str, str] | None
     told = metrics.get("trained_on")
     try:
         if told is None:
-            told = yaml.safe_load((folder / "bundle" / "bundle.yaml").read_text(encoding="utf-8"))["data"]
+            told = sealed.settings_of((folder / "bundle" / "bundle.yaml").read_text(encoding="utf-8"))["data"]
         return str(told["name"]), str(told["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

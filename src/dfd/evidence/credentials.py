@@ -36,7 +36,8 @@ class Credentials:
 
     `state`: 'trusted', 'valid' (the signature fits picture and manifest; the signer is on no list), 'invalid' (picture
     or manifest were changed after signing, or the signature is damaged) or 'unreadable'. `problems` are C2PA's codes.
-    `generated`: 'yes', 'partly' or '' as the digital source types of its actions say, and those of its ingredients.
+    `generated`: 'yes', 'partly' or '' as the digital source types of its actions say, and of its ingredients'. What
+    was placed into the picture, such as a logo, makes a part of it at most.
     `signed` is the time of signing, if the signer had it confirmed.
     """
 
@@ -76,8 +77,7 @@ def _credentials(store: dict[str, Any]) -> Credentials:
     manifest = manifests.get(store.get("active_manifest")) or {}
     signature = manifest.get("signature_info") or {}
     actions = list(_actions(manifest))
-    every = [action for each in list(manifests.values())[:MOST] for action in _actions(each)]
-    types = _unique(_last_part(action.get("digitalSourceType")) for action in every)
+    own, types = _types(_lineage(store)), _types(list(manifests.values())[:MOST])
     return Credentials(
         state=str(store.get("validation_state", "unreadable")).lower(),
         signer=clean(signature.get("issuer") or signature.get("common_name") or ""),
@@ -86,10 +86,25 @@ def _credentials(store: dict[str, Any]) -> Credentials:
         title=clean(manifest.get("title") or ""),
         actions=_unique(_action(action) for action in actions),
         source_types=types,
-        generated="yes" if set(types) & set(GENERATED) else "partly" if set(types) & set(PARTLY) else "",
+        generated="yes" if set(own) & set(GENERATED) else "partly" if set(types) & {*GENERATED, *PARTLY} else "",
         ingredients=_unique(clean(each.get("title") or "") for each in manifest.get("ingredients") or []),
         problems=_unique(clean(each.get("code") or "") for each in store.get("validation_status") or []),
     )
+
+
+def _lineage(store: dict[str, Any]) -> list[dict[str, Any]]:
+    """The newest manifest, that of the picture which it was made from, and so on."""
+    manifests, found = store.get("manifests") or {}, dict[str, dict[str, Any]]()
+    name = store.get("active_manifest")
+    while name in manifests and name not in found and len(found) < MOST:
+        found[name] = manifests[name]
+        parents = (each for each in found[name].get("ingredients") or [] if each.get("relationship") == "parentOf")
+        name = next(parents, {}).get("active_manifest")
+    return list(found.values())
+
+
+def _types(manifests: list[dict[str, Any]]) -> tuple[str, ...]:
+    return _unique(_last_part(action.get("digitalSourceType")) for each in manifests for action in _actions(each))
 
 
 def _actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:

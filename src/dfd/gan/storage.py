@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dfd import tensors
+from dfd import sealed, tensors
 from dfd.errors import UserError
 from dfd.files import sha256_of, write_text
 from dfd.gan.generator import Generator, GeneratorShape
@@ -89,14 +89,14 @@ def load(run: Path) -> Saved:
     """Read the generator of a run and check it. Raises UserError if it is incomplete or damaged."""
     folder = run / FOLDER
     try:
-        card = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
+        card = sealed.settings_of((folder / CARD).read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
             raise UserError(f"{folder / CARD}: format {card['format']!r} is not known; accepted is {FORMAT}")
         shape = _shape(folder / CARD, card["shape"])
         told = {key: card[key] for key in ("name", "data", "fingerprint", "training", "sha256")}
         if not isinstance(told["data"], dict) or not isinstance(told["training"], dict):
             raise ValueError("data and training have to be mappings")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{folder / CARD} is damaged or missing: {error}") from None
     if not (folder / WEIGHTS).is_file() or sha256_of(folder / WEIGHTS) != told["sha256"]:
         raise UserError(f"{folder / WEIGHTS} is damaged or missing: its sha256 is not the one in {CARD}")

@@ -91,7 +91,7 @@ def write(folder: Path, scored: Scored, engine: Engine, ends_task: bool, plan: s
 
 
 def present(folder: Path, plan: str) -> Iterator[Part]:
-    """The parts of a plan that are there, in the order of their names. One that is cut off is removed.
+    """The parts of a plan that are there, in their order. One that is cut off is removed.
 
     For a folder that holds the plan already: see `refuse_others`. Raises UserError if there are parts of another plan,
     or files that only look like parts.
@@ -125,7 +125,10 @@ def member_columns(engine: Engine) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("part-*.parquet") if NAME.fullmatch(path.name))
+    """By task and number: as text, 10000 would come before 9999."""
+    found = [(NAME.fullmatch(path.name), path) for path in folder.glob("part-*.parquet")]
+    numbered = [(int(match[1]), int(match[2] or 0), path) for match, path in found if match]
+    return [path for *_, path in sorted(numbered)]
 
 
 def _footer(path: Path) -> pq.FileMetaData | None:

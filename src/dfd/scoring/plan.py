@@ -148,7 +148,7 @@ class Plan:
                     sums["images"] += task.images or 0
                     sums["shard_bytes"] += task.size
             content = {"digest": digest.hexdigest(), **sums, **about}
-            write_text(self.folder / ABOUT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            write_text(self.folder / ABOUT, json.dumps(content, indent=1) + "\n")
 
     def tasks(self) -> Iterator[tuple[int, Task]]:
         """All tasks in their order, each with its place for `read`."""

@@ -21,6 +21,12 @@ def is_url(text: str) -> bool:
     return URL.match(text) is not None
 
 
+def store_of(text: str) -> str | None:
+    """Protocol and host, or bucket, of a URL; None of a local path."""
+    found = URL.match(text)
+    return None if found is None else found.group().lower() + text[found.end() :].partition("/")[0]
+
+
 def is_folder(url: str) -> bool:
     """Whether there are files below it."""
     files, path = _open(url)

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from dfd.files import sha256_of, write_text
@@ -46,7 +47,7 @@ class State:
     def _whole(self, task: Task) -> list[Part]:
         """The parts of a task up to the first that is missing."""
         there = self.parts.get(task.number, [])
-        return [part for at, part in enumerate(there) if part.number in (None, at)]
+        return [part for at, part in takewhile(lambda one: one[1].number in (None, one[0]), enumerate(there))]
 
 
 def state_of(plan: Plan, digest: str) -> State:
@@ -70,5 +71,5 @@ def finish(state: State, about: dict[str, Any]) -> dict[str, Any]:
             for part in state.all()
         ],
     }
-    write_text(state.plan.folder / SCORES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(state.plan.folder / SCORES, json.dumps(content, indent=1) + "\n")  # a name may be no text
     return content

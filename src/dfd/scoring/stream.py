@@ -4,12 +4,13 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from dfd.data.decode import MAX_BYTES
 from dfd.errors import UserError
 from dfd.scoring import remote
-from dfd.scoring.inputs import IMAGE, SHARD, is_url, open_place
+from dfd.scoring.inputs import IMAGE, SHARD, open_place
 from dfd.scoring.item import Item, Problem, name_of
 from dfd.scoring.listing import Entry
 from dfd.scoring.plan import Task
@@ -81,12 +82,13 @@ class Reader:
         return self._rows.read(*task.rows)
 
     def _of_files(self, task: Task) -> Iterator[Item]:
-        if not is_url(task.entries[0].path):
-            yield from (Item(name_of(entry.path), entry.path) for entry in task.entries)
-            return
-        for some in _at_once(task.entries, self._batch_size):
-            for entry, content in zip(some, remote.fetch(some), strict=True):
-                yield Item(name_of(entry.path), content)
+        for store, entries in groupby(task.entries, lambda entry: remote.store_of(entry.path)):  # named one by one
+            if store is None:
+                yield from (Item(name_of(entry.path), entry.path) for entry in entries)
+                continue
+            for some in _at_once(list(entries), self._batch_size):
+                for entry, content in zip(some, remote.fetch(some), strict=True):
+                    yield Item(name_of(entry.path), content)
 
 
 def _at_once(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:

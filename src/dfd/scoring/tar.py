@@ -17,6 +17,7 @@ from dfd.scoring.item import Content, Problem
 
 BLOCK = 512  # bytes; a header takes one, a content is filled up to a multiple of it
 MORE_HOLES, HOLES_GO_ON = 482, 504  # places in a GNU sparse header, and in the blocks that continue it
+MOST_DIGITS = 20  # of a size in an extended header
 MAX_EXTENSION = 2**20  # bytes of an extension of a header, which holds a long name
 STEP = 2**20  # bytes read at once of what is passed over
 GZIP = b"\x1f\x8b"
@@ -89,7 +90,7 @@ class _Archive:
             elif header.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
                 self._extension(header)
             else:
-                size = int(records["size"]) if records.get("size", "").isdecimal() else header.size
+                size = _number(records["size"]) if records.get("size", "").isdecimal() else header.size
                 sparse = header.sparse or any(key.startswith("GNU.sparse") for key in records)
                 return Header(records.get("path") or name or header.name, header.type, size, sparse)
         return None
@@ -158,10 +159,17 @@ def pax_records(data: bytes) -> dict[str, str]:
     records = {}
     while data.rstrip(b"\0"):
         length, space, _ = data.partition(b" ")
-        end = int(length) if length.isdigit() else 0
+        end = _number(length) if length.isdigit() else 0
         key, mark, value = data[len(length) + 1 : max(end - 1, 0)].partition(b"=")
         if not space or not mark or data[end - 1 : end] != b"\n":
             raise BrokenTar("a damaged extended header")
         records[key.decode(*TEXT)] = value.decode(*TEXT)
         data = data[end:]
     return records
+
+
+def _number(digits: str | bytes) -> int:
+    """Raises BrokenTar for one that no archive needs; Python refuses some thousands of digits in its own way."""
+    if len(digits) > MOST_DIGITS:
+        raise BrokenTar("a damaged extended header")
+    return int(digits)
