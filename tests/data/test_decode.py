@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dfd.data import decode
 from dfd.data.decode import UnusableImage, read_image
@@ -29,6 +30,24 @@ def test_a_png_is_read_exactly(tmp_path: Path) -> None:
     path = write_picture(tmp_path / "a.png", 1)
     np.testing.assert_array_equal(read_image(path, LIMIT), picture(1))
     np.testing.assert_array_equal(read_image(path.read_bytes(), LIMIT), picture(1))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_in_xmp_alone_turns_nothing(kind: str) -> None:
+    """As in a browser: a program that turned the pixels may have left it there."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    more = {"lossless": True} if kind == "WEBP" else {"quality": 95}
+    file = io.BytesIO()
+    image = Image.fromarray(picture(1))
+    if kind == "PNG":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", packet.decode())
+        image.save(file, kind, pnginfo=text)
+    else:
+        image.save(file, kind, xmp=packet, **more)
+    assert Image.open(file).getexif().get(274) == 6, "Pillow would turn it"
+    assert read(file.getvalue()).shape == picture(1).shape
+    np.testing.assert_allclose(read(file.getvalue()).mean((0, 1)), picture(1).mean((0, 1)), atol=3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

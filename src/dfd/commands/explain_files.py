@@ -1,6 +1,5 @@
 """What `dfd explain FILES` does: for each picture an overlay, the raw maps and a page."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from dfd.config import ExplainConfig
 from dfd.data.dataset import image_tensor
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.discover import find_images
-from dfd.data.names import to_text
+from dfd.data.names import plain_name, to_text
 from dfd.errors import EXIT_OK, EXIT_PARTIAL
 from dfd.explain.maps import Map, explain
 from dfd.explain.pictures import overlay, png
@@ -36,7 +35,6 @@ from dfd.runtime import Runtime, fp32_only, start
 
 TABLE, INDEX = "explanations.csv", "report.html"
 OPACITY = 0.6
-NAME_LENGTH = 80
 SIDE = 240  # pixels of a picture on the page of all
 
 
@@ -94,7 +92,7 @@ def _answers(
             yield Answer(row)
             continue
         maps = explain(bundle, image, config.method, runtime, config.samples, config.seed)
-        name = f"{number:04}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', path.stem)[:NAME_LENGTH]}"
+        name = plain_name(number, path)
         yield _written(config, row, image, maps, bundle, out, name, facts)
 
 

@@ -16,7 +16,7 @@ from dfd import tensors
 from dfd.config import GanProjectConfig, ModelConfig
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.discover import find_images
-from dfd.data.names import to_text
+from dfd.data.names import plain_name, to_text
 from dfd.data.transforms import FILTERS, centre_square
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.gan import pictures, storage
@@ -123,7 +123,7 @@ def _project(
         plain = ((images.clamp(-1, 1) - targets) / 2).square().flatten(1).mean(1).sqrt().tolist()
     rows: list[dict[str, object]] = []
     for row, (path, photo) in enumerate(photos.items()):
-        name = f"{number + row:04}-{path.stem}"
+        name = plain_name(number + row, path)
         _draw(out / f"{name}.png", photo, to_pixels(images[row : row + 1])[0])
         tensors.save({"w": w[row]}, out / f"{name}.safetensors")
         rows.append(

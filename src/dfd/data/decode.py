@@ -23,6 +23,7 @@ FORMATS = [
 ]
 Image.MAX_IMAGE_PIXELS = None  # `max_pixels` takes the place of Pillow's own limit, which would warn on the screen
 
+XMP = ("xmp", "XML:com.adobe.xmp")  # as Pillow's readers name the packet
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -102,7 +103,12 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8. Asked for after loading: some readers turn the image themselves."""
+    """The EXIF orientation, 1 to 8. Asked for after loading: some readers turn the image themselves.
+
+    Where EXIF has none, Pillow goes by XMP. Browsers don't: a program that turned the pixels may have left it there.
+    """
+    for key in XMP:
+        image.info.pop(key, None)
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF: viewers show the picture as it is stored

@@ -8,6 +8,8 @@ and each control character or undecodable byte as `\xNN`. Ordinary names are unc
 import re
 from pathlib import Path
 
+PLAIN_LENGTH = 80  # characters; file systems take 255 bytes, and more may be added to the name
+UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 ODD = re.compile(r"[\\\x00-\x1f\x7f\udc80-\udcff]")
 ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 
@@ -20,6 +22,11 @@ def to_text(path: Path | str) -> str:
 def to_path(text: str) -> Path:
     """The path that `to_text` wrote."""
     return Path(ESCAPED.sub(_restore, text))
+
+
+def plain_name(number: int, path: Path) -> str:
+    """A name for files about one of several pictures that any file system takes, such as '0003-holiday_photo'."""
+    return f"{number:04}-{UNUSUAL.sub('_', path.stem)[:PLAIN_LENGTH]}"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from dfd.data.splits import assign_splits, check_labels, earlier_rows, last_spli
 from dfd.errors import UserError
 from dfd.files import replacing
 
-PIPELINE = 2  # raise it when the same files and settings would give another manifest
+PIPELINE = 3  # raise it when the same files and settings would give another manifest
 STRADDLES = "a near duplicate is in the published split"
 COMBINED = ("own", "add", "min_side")  # settings of what is made of the manifest; see `combine`
 UNUSABLE, DROPPED = "unusable.csv", "dropped.csv"
