@@ -75,6 +75,17 @@ def test_the_score_is_the_engine_s(runtime: Runtime, make: Any) -> None:
         assert card.members == ()
 
 
+def test_models_of_folds_are_read_as_the_whole_is(runtime: Runtime) -> None:
+    """They have no calibration of their own: without this they would never be unsure."""
+    whole = Calibration(1.0, 0.0, 0.5, 0.0, 1.0)
+    own = tiny_ensemble()
+    folds = replace(own, calibration=whole, training={**own.training, "final": "average"})
+    card = card_of(folds, runtime)
+    assert {member.verdict for member in card.members} == {"unsure"}
+    assert "All 2 models of the detector's folds agree." in card.reasons
+    assert {member.verdict for member in card_of(replace(own, calibration=whole), runtime).members} != {"unsure"}
+
+
 def test_the_picture_and_all_copies_go_in_one_pass(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
     real = TorchEngine.__call__

@@ -43,7 +43,8 @@ def test_base_rates_follow_bayes() -> None:
 
 def test_the_figures_are_the_bundle_s_own() -> None:
     text = told(metrics={"auroc": 0.863, "n": 2041, "split": "oof"})
-    assert "2,041 images of tiny that it was not trained on" in text and "86 times in 100 (AUROC 0.863)" in text
+    assert "2,041 images of tiny, each by a model that had not seen it (the detector that judges here learnt" in text
+    assert "86 times in 100 (AUROC 0.863)" in text
     assert "Few images" not in text
     assert "Few images" in told(metrics={"auroc": 0.9, "n": 80, "split": "val"})
     assert "is not in its bundle" in told(metrics={})
@@ -58,6 +59,15 @@ def test_sizes_that_cost_something_are_told() -> None:
     assert "shrunk" not in told((40, 40)) and "smaller" not in told((40, 40))
 
 
+def test_an_oblong_picture_is_squeezed_and_its_long_side_shrunk() -> None:
+    wide = told((400, 40))
+    assert "was shrunk to 32 × 32" in wide and "squeezed into a square" in wide and "narrower to it than" in wide
+    assert "wider to it than" in told((40, 60)) and "squeezed" not in told((44, 40))
+    assert "squeezed" not in told((400, 40), fit="square") and "shrunk" not in told((400, 40), fit="square")
+    both = told((400, 20))
+    assert "is smaller than" in both and "was shrunk" in both
+
+
 def test_the_share_that_a_crop_sees_is_told() -> None:
     assert "The detector looks at the middle of the picture alone: 0.6% of it" in told((400, 400), fit="crop")
     assert "at the middle" not in told((20, 18), fit="crop")
@@ -70,6 +80,8 @@ def test_members_that_disagree_are_counted() -> None:
     stable = Stability.of(0.9, "fake", [])
     assert "The 3 detectors of the ensemble disagree: 2 fake, 1 real." in reasons(SCORE, "fake", stable, members, False)
     assert "All 2 detectors of the ensemble agree." in reasons(SCORE, "fake", stable, members[::2], False)
+    told = reasons(SCORE, "fake", stable, members, False, "folds")
+    assert "The 3 models of the detector's folds disagree: 2 fake, 1 real." in told
 
 
 def test_members_that_learnt_from_different_fakes_need_not_agree() -> None:
@@ -77,12 +89,12 @@ def test_members_that_learnt_from_different_fakes_need_not_agree() -> None:
     stable = Stability.of(0.9, "fake", [])
 
     def told(*members: Member) -> str:
-        return " ".join(reasons(SCORE, "fake", stable, members, False, apart=True))
+        return " ".join(reasons(SCORE, "fake", stable, members, False, "apart"))
 
-    assert "a would say fake, asked alone." in told(sure, real, torn) and "disagree" not in told(sure, real)
-    assert "a and a would say fake" in told(sure, sure, real)
-    assert "c would say unsure" in told(real, torn)
-    assert "Each of the 2 detectors, which learnt from different fakes, would say real" in told(real, real)
+    who = "detectors, which were trained on different data, say, each asked alone:"
+    assert f"The 3 {who} a: fake; c: unsure; b: real." in told(sure, real, torn) and "disagree" not in told(sure, real)
+    assert "a and a: fake; b: real." in told(sure, sure, real)
+    assert f"The 2 {who} b and b: real." in told(real, real)
 
 
 def test_copies_that_waver_are_named_the_opposite_ones_first() -> None:

@@ -48,7 +48,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Member:
-    """The answer of one detector of an ensemble, by its own calibration."""
+    """The answer of one detector of an ensemble, by its own calibration, or of a model of a fold, by that of all."""
 
     name: str
     prob: float
@@ -129,7 +129,7 @@ def card_of(picture: Picture, values: np.ndarray, engine: Engine) -> Card:
     return Card(
         file=File(picture.name, picture.bytes, picture.sha256, picture.format, *size),
         verdict=verdict,
-        reasons=words.reasons(score, verdict, stability, members, seen, apart=_apart(bundle)),
+        reasons=words.reasons(score, verdict, stability, members, seen, _kind_of_members(bundle)),
         score=score,
         members=members,
         stability=stability,
@@ -157,16 +157,20 @@ def _members(engine: Engine, values: np.ndarray) -> tuple[Member, ...]:
         return ()
     found = []
     for member, logit in zip(bundle.members, engine.member_logits(values)[0], strict=True):
-        prob = float(member.calibration.prob(logit))
-        found.append(Member(member.name, prob, float(logit), str(member.calibration.verdict(prob))))
+        # Models of folds were not calibrated by themselves: their scores are read as those of the whole are.
+        calibration = (bundle if _kind_of_members(bundle) == "folds" else member).calibration
+        prob = float(calibration.prob(logit))
+        found.append(Member(member.name, prob, float(logit), str(calibration.verdict(prob))))
     return tuple(found)
 
 
-def _apart(bundle: Bundle) -> bool:
-    """Whether one member that finds a fake is enough, since they learnt from different ones."""
-    if not isinstance(bundle, EnsembleBundle) or not isinstance(bundle.combiner, NoisyOr):
-        return False
-    return len({member.data["fingerprint"] for member in bundle.members}) > 1
+def _kind_of_members(bundle: Bundle) -> words.MemberKind:
+    if not isinstance(bundle, EnsembleBundle):
+        return "ensemble"
+    if bundle.training.get("final") == "average":  # as `dfd train cv.folds=k` has it
+        return "folds"
+    different = len({member.data["fingerprint"] for member in bundle.members}) > 1
+    return "apart" if isinstance(bundle.combiner, NoisyOr) and different else "ensemble"
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

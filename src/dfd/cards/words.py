@@ -1,7 +1,7 @@
 """A card's sentences: why this verdict, and what it does not mean."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dfd.cards.stability import Stability, contradicted
 from dfd.data.transforms import Joint, Preprocessing
@@ -14,15 +14,24 @@ if TYPE_CHECKING:  # the card is made of these sentences
 RARE = 0.01  # share of fakes for which the sentence on base rates gives an example
 FEW = 300  # images; figures from fewer are called rough
 NAMED = 3  # copies that are named in a sentence
+SQUEEZED = 1.2  # how much longer one side may be than the other before the picture counts as squeezed into a square
+
+MemberKind = Literal["ensemble", "folds", "apart"]  # any; models of a detector's folds; trained on different data
+WHO = {"ensemble": "detectors of the ensemble", "folds": "models of the detector's folds"}
 
 
 def reasons(
-    score: "Score", verdict: str, stability: Stability, members: Sequence["Member"], seen: bool, apart: bool = False
+    score: "Score",
+    verdict: str,
+    stability: Stability,
+    members: Sequence["Member"],
+    seen: bool,
+    of: "MemberKind" = "ensemble",
 ) -> tuple[str, ...]:
-    """Why the verdict is what it is, the most important first. `apart`: the members learnt from different fakes."""
+    """Why the verdict is what it is, the most important first. `of` says what the members are: see `MemberKind`."""
     found = [_against_bands(score), _copies(score, verdict, stability)]
     if members:
-        found.append(_found_by(members) if apart else _agreement(members))
+        found.append(_asked_alone(members) if of == "apart" else _agreement(members, WHO[of]))
     if seen:
         found.append(
             "This very file is one of those that the detector was trained or tuned on: its answer here is from memory, "
@@ -91,21 +100,22 @@ def _copies(score: "Score", verdict: str, stability: Stability) -> str:
     return f"{counted}."
 
 
-def _agreement(members: Sequence["Member"]) -> str:
+def _agreement(members: Sequence["Member"], who: str) -> str:
     counts = {name: sum(member.verdict == name for member in members) for name in ("fake", "unsure", "real")}
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     if len(members) in counts.values():
-        return f"All {len(members)} detectors of the ensemble agree."
-    return f"The {len(members)} detectors of the ensemble disagree: {told}."
+        return f"All {len(members)} {who} agree."
+    return f"The {len(members)} {who} disagree: {told}."
 
 
-def _found_by(members: Sequence["Member"]) -> str:
-    """Members that learnt from different fakes need not agree: one that finds its kind may be enough."""
-    total = f"the {len(members)} detectors, which learnt from different fakes,"
-    for verdict in ("fake", "unsure"):
-        if names := [clean(member.name) for member in members if member.verdict == verdict]:
-            return f"Of {total} {' and '.join(names)} would say {verdict}, asked alone."
-    return f"Each of {total} would say real, asked alone."
+def _asked_alone(members: Sequence["Member"]) -> str:
+    """Members that were trained on different data need not agree: one that finds its kind may be enough."""
+    said = {
+        verdict: [clean(member.name) for member in members if member.verdict == verdict]
+        for verdict in ("fake", "unsure", "real")
+    }
+    told = "; ".join(f"{' and '.join(names)}: {verdict}" for verdict, names in said.items() if names)
+    return f"The {len(members)} detectors, which were trained on different data, say, each asked alone: {told}."
 
 
 def _base_rate(prob: float) -> str:
@@ -122,36 +132,53 @@ def _measured(bundle: Bundle, data: str) -> str:
     if not isinstance(auroc, int | float):
         return f"How well the detector does on {data} is not in its bundle; measure it with dfd eval."
     images = f"{n:,} images of {data}" if isinstance(n, int) else f"images of {data}"
-    kind = {"oof": "that it was not trained on", "val": "that it was tuned on"}.get(
-        str(bundle.metrics.get("split")), ""
-    )
+    split = str(bundle.metrics.get("split"))
+    kind = {
+        "oof": ", each by a model that had not seen it (the detector that judges here learnt from all of them)",
+        "val": " that it was tuned on",
+    }.get(split, "")
     rough = " Few images: take the figure as rough." if isinstance(n, int) and n < FEW else ""
     return (
-        f"Measured on {images}{' ' + kind if kind else ''}: shown one fake and one real picture, it gave the fake the "
-        f"higher score about {100 * auroc:.0f} times in 100 (AUROC {auroc:.3f}). Elsewhere it can do far worse.{rough}"
+        f"Measured on {images}{kind}: shown one fake and one real picture, it gave the fake the higher score about "
+        f"{100 * auroc:.0f} times in 100 (AUROC {auroc:.3f}). Elsewhere it can do far worse.{rough}"
     )
 
 
 def _looked_at(size: tuple[int, int], joint: Joint) -> list[str]:
     """How the picture's size and the networks' fit together, where that costs something."""
     width, height = size
+    picture = f"The picture ({width} × {height} pixels)"
     found = []
     largest = max(form.size for form in joint.each)
+    fits = {form.fit for form in joint.each}
     if min(size) < largest:
         found.append(
-            f"The picture ({width} × {height} pixels) is smaller than what the detector looks at ({largest} × {largest}"
-            "): it was enlarged, or mirrored at its borders. There is less in it to tell by than in a larger one."
+            f"{picture} is smaller than what the detector looks at ({largest} × {largest}): it was enlarged, or "
+            "mirrored at its borders. There is less in it to tell by than in a larger one."
         )
-    elif min(size) > 2 * largest and any(form.fit != "crop" for form in joint.each):
+    if (
+        max((side for fit, side in (("resize", max(size)), ("square", min(size))) if fit in fits), default=0)
+        > 2 * largest
+    ):
         found.append(
-            f"The picture ({width} × {height} pixels) was shrunk to {largest} × {largest} for the detector: traces "
-            "finer than that can't be seen by it, and a small face in a large picture hardly either."
+            f"{picture} was shrunk to {largest} × {largest} for the detector: traces finer than that can't be seen by "
+            "it, and a small face in a large picture hardly either."
+        )
+    if "resize" in fits and max(size) > SQUEEZED * min(size):
+        found.append(
+            f"{picture} was squeezed into a square for the detector: a face in it looks "
+            f"{'narrower' if width > height else 'wider'} to it than to you."
         )
     shares = [_share_seen(size, form) for form in joint.each]
     if min(shares) < 1:
         who = "The detector looks" if max(shares) < 1 else "Parts of the detector look"
         found.append(f"{who} at the middle of the picture alone: {share(min(shares))} of it.")
     return found
+
+
+def _shrunk_side(size: tuple[int, int], fits: set[str]) -> int:
+    """The longest side in pixels that is resized to a network's input; 0 if nothing is."""
+    return max(size) if "resize" in fits else min(size) if "square" in fits else 0
 
 
 def _share_seen(size: tuple[int, int], form: Preprocessing) -> float:

@@ -9,7 +9,7 @@ from dfd.cards.stability import Stability
 
 
 class Member(BaseModel):
-    """The answer of one detector of an ensemble, by its own calibration."""
+    """The answer of one detector of an ensemble, by its own calibration, or of a model of a fold, by that of all."""
 
     name: str
     prob: float = Field(ge=0, le=1)
