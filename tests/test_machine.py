@@ -59,6 +59,24 @@ print("free")
     assert ended.stdout.split() == ["refused", "free"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_kept_memory_is_given_back_when_asked() -> None:
+    script = """
+from pathlib import Path
+from dfd import machine
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+machine.keep_freed()
+before = resident()
+for _ in range(2):
+    bytearray(b"x" * (200 << 20))
+machine.give_back_now()
+print(resident() - before)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(ended.stdout) < 50
+
+
 def test_a_bound_above_the_systems_own_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with machine.bounded_memory(1 << 62):
         assert len(bytearray(1 << 20)) == 1 << 20

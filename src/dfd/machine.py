@@ -93,6 +93,12 @@ def give_back_freed() -> None:
     _set(mmap=128 << 10, trim=128 << 10)
 
 
+def give_back_now() -> None:
+    """Give all freed memory back once, whatever is to become of memory that is freed later."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _set(mmap: int, trim: int) -> None:
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

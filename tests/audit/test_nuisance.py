@@ -106,8 +106,7 @@ def test_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.Monke
     alone = describe_all(paths, 10**6)
     monkeypatch.setattr("dfd.audit.reading.SERIAL", 1)
     monkeypatch.setattr("dfd.audit.reading.CHUNK", 2)
-    monkeypatch.setattr("dfd.audit.reading.available_cores", lambda: 2)
-    together = describe_all(paths, 10**6)
+    together = describe_all(paths, 10**6, workers=2)
     assert [record.numbers for record in together] == [record.numbers for record in alone]
     assert [record.traits for record in together] == [record.traits for record in alone]
     assert [record.error for record in together] == ["", "", "no such file", "", "", ""]

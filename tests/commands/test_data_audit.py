@@ -3,6 +3,7 @@
 import json
 import re
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -174,6 +175,27 @@ def test_one_class_missing(workdir: Path, refused: Refused) -> None:
 def test_a_bundle_that_has_seen_the_images_is_refused(trained: Trained, workdir: Path, refused: Refused) -> None:
     call = arguments("again", trained.images, "encoder=none", f"bundle={trained.run}", "data.split_seed=5")
     assert "it has not seen" in refused(call)
+
+
+@pytest.mark.parametrize(("workers", "started"), [(0, []), (1, []), (2, [2]), (-1, [3])])
+def test_as_many_processes_read_as_were_asked_for(
+    audited: Path, monkeypatch: pytest.MonkeyPatch, workers: int, started: list[int]
+) -> None:
+    found: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, count: int, *_: object) -> None:
+            found.append(count)
+            super().__init__(count)
+
+    monkeypatch.chdir(audited)
+    monkeypatch.setattr("dfd.audit.reading.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("dfd.audit.reading.SERIAL", 1)
+    monkeypatch.setattr("dfd.audit.reading.CHUNK", 8)
+    monkeypatch.setattr("dfd.machine.available_cores", lambda: 3)
+    call = arguments("clean", audited / "images-clean", "encoder=none", f"runtime.workers={workers}")
+    assert main([word for word in call if word != "runtime.workers=0" or workers == 0]) == 0
+    assert found == started
 
 
 def test_two_audits_agree(audited: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,14 @@ def test_the_end_of_the_secrets_file_is_no_part_of_the_key(
     assert "has 15 characters" in refused(["serve", f"bundle={bundle}", *QUICK, "api_key_env=MY_KEY"])
 
 
+@pytest.mark.parametrize("count", [0, 4])
+def test_workers_that_serving_would_not_have_are_refused(
+    bundle: Path, brief: type[Brief], refused: Refused, count: int
+) -> None:
+    message = refused(["serve", f"bundle={bundle}", *QUICK, f"runtime.workers={count}"])
+    assert f"runtime.workers={count} has no part in dfd serve; set workers, " in message
+
+
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (64, 2)])
 def test_it_computes_on_no_more_threads_than_it_has_cores(
     bundle: Path, brief: type[Brief], monkeypatch: pytest.MonkeyPatch, cores: int, threads: int

@@ -107,6 +107,27 @@ def test_networks_that_move_the_answer_do_not_count_alike(runtime: Runtime, nois
     assert not any(each.alike for each in explain(tiny_ensemble(), noise, "gradcam", runtime))
 
 
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients"])
+def test_maps_with_short_sides_are_the_full_ones_made_smaller(runtime: Runtime, method: str) -> None:
+    """Also where a crop's fine map cancels itself out as it shrinks: it may not count for more by that."""
+    image = np.random.default_rng(0).integers(0, 256, (96, 192, 3)).astype(np.uint8)
+    members = (tiny_bundle("a", 0, size=96, fit="crop"), tiny_bundle("b", 1, size=96))
+    ensemble = replace(tiny_ensemble(), members=members)
+    full, small = (explain(ensemble, image, method, runtime, samples=20, longest=side) for side in (None, 48))
+    assert [found.values.shape for found in full] == [(96, 192)] * 3
+    assert [found.values.shape for found in small] == [(24, 48)] * 3
+    assert [found.share for found in small] == [found.share for found in full]
+    for one, other in zip(full, small, strict=True):
+        wanted = one.values.reshape(24, 4, 48, 4).mean(axis=(1, 3))
+        assert np.allclose(other.values, wanted, rtol=1e-3, atol=1e-4 * np.nanmax(np.abs(wanted)), equal_nan=True)
+
+
+def test_maps_that_are_short_enough_stay_as_they_are(runtime: Runtime, noise: np.ndarray) -> None:
+    full, same = (explain(tiny_ensemble(), noise, "gradcam", runtime, longest=side) for side in (None, SIDE))
+    for one, other in zip(full, same, strict=True):
+        assert np.array_equal(one.values, other.values, equal_nan=True)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (500, 17)])
 @pytest.mark.parametrize("method", METHODS)
 def test_pictures_of_any_shape_have_maps(runtime: Runtime, method: str, shape: tuple[int, int]) -> None:

@@ -108,6 +108,18 @@ def test_a_broken_file_is_said_so_and_the_next_one_works(page: Page, picture: Pa
     expect(page.locator("#problem")).to_be_hidden()
 
 
+def test_an_answer_that_breaks_off_is_said_so_and_the_next_picture_works(page: Page, picture: Path) -> None:
+    page.route("**/v1/card", lambda route: route.fulfill(content_type="application/json", body='{"verd'), times=1)
+    choose(page, picture)
+    expect(page.get_by_role("alert").first).to_contain_text("The answer broke off")
+    expect(page.locator("#status")).to_be_empty()
+    page.route("**/v1/explain*", lambda route: route.fulfill(content_type="application/json", body="{"), times=1)
+    choose(page, picture)
+    expect(page.locator("#verdict")).to_be_visible()
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#heat-status")).to_contain_text("No heat map: The answer broke off")
+
+
 def test_everything_is_reached_by_keyboard(page: Page, picture: Path) -> None:
     page.on("filechooser", lambda _: None)  # now, since the browser takes a moment to hand the dialogue over
     page.keyboard.press("Tab")

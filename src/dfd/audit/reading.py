@@ -10,25 +10,28 @@ from tqdm import tqdm
 
 from dfd.audit.nuisance import Nuisance, describe
 from dfd.errors import UserError
-from dfd.machine import available_cores, follow_parent
+from dfd.machine import follow_parent
 
 CHUNK = 32  # files a task
 SERIAL = 128  # so few files are read before worker processes have started
 
 
-def describe_all(paths: Sequence[Path], max_pixels: int) -> list[Nuisance]:
-    """A record for each path, in their order, one process a core. Shows progress on a terminal."""
+def describe_all(paths: Sequence[Path], max_pixels: int, workers: int = 0) -> list[Nuisance]:
+    """A record for each path, in their order, read by so many processes; 0: by this one.
+
+    Shows progress on a terminal.
+    """
     with tqdm(total=len(paths), desc="reading images", unit=" images", disable=None, leave=False) as bar:
         found: list[Nuisance] = []
-        for records in _records(paths, max_pixels):
+        for records in _records(paths, max_pixels, workers):
             found += records
             bar.update(len(records))
     return found
 
 
-def _records(paths: Sequence[Path], max_pixels: int) -> Iterator[list[Nuisance]]:
+def _records(paths: Sequence[Path], max_pixels: int, workers: int) -> Iterator[list[Nuisance]]:
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    workers = min(available_cores(), len(chunks))
+    workers = min(workers, len(chunks))
     if workers <= 1 or len(paths) <= SERIAL:
         yield from (_describe_chunk(chunk, max_pixels) for chunk in chunks)
         return

@@ -48,7 +48,7 @@ def run(config: AuditConfig, out: Path) -> int:
         _announce(config, manifest, bundle)
     # All that needs the ranks or takes long comes first, so that nothing is half-written if it fails.
     paths = [manifest.file(path) for path in manifest.table["path"]]
-    records = runtime.on_main(lambda: describe_all(paths, config.data.max_pixels)) or []
+    records = runtime.on_main(lambda: describe_all(paths, config.data.max_pixels, runtime.workers)) or []
     seen = _look(config, manifest, runtime)
     tested = counterfactual.score_twice(TorchEngine(bundle, runtime), manifest, config, runtime) if bundle else None
     code = EXIT_OK

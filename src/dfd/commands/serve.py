@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dfd import machine
-from dfd.config import ServeConfig
+from dfd.config import RuntimeConfig, ServeConfig
 from dfd.errors import EXIT_OK, UserError
 from dfd.inference.backends import open_engine
 from dfd.models.bundle import find, load
@@ -26,6 +26,7 @@ KEY_LENGTH = 16  # characters; a shorter key can be guessed
 
 def run(config: ServeConfig, out: Path) -> int:
     """Serve until SIGTERM or Ctrl-C."""
+    _check(config)
     key = _key(config.api_key_env)
     with listen(config.host, config.port) as bound:
         prepare()
@@ -55,6 +56,14 @@ def run(config: ServeConfig, out: Path) -> int:
             log.write("end")
             log.close()
     return EXIT_OK
+
+
+def _check(config: ServeConfig) -> None:
+    if config.runtime.workers != RuntimeConfig().workers:
+        raise UserError(
+            f"runtime.workers={config.runtime.workers} has no part in dfd serve; set workers, the number of processes "
+            "that decode images"
+        )
 
 
 def _open_to_all(config: ServeConfig) -> str:

@@ -32,6 +32,16 @@ def resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(values.astype(np.float32), (width, height), interpolation=how)
 
 
+def shrunk(values: np.ndarray, longest: int) -> np.ndarray:
+    """A map [H, W] with no side above `longest`: the mean of areas, NaN where a part of one is NaN."""
+    height, width = values.shape
+    factor = longest / max(height, width)
+    if factor >= 1:
+        return values
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+
 def _middle(length: int, side: int) -> np.ndarray:
     return _cut(np.arange(length), side)
 

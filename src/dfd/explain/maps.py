@@ -18,7 +18,7 @@ from dfd.data.dataset import image_tensor
 from dfd.explain import floors
 from dfd.explain.baseline import blurred
 from dfd.explain.cam import gradcam, gradcampp
-from dfd.explain.geometry import placed
+from dfd.explain.geometry import placed, shrunk
 from dfd.explain.gradients import integrated_gradients
 from dfd.explain.lime import lime
 from dfd.explain.network import Subject, undisturbed
@@ -52,8 +52,8 @@ class Map:
     """What one network, or the bundle as a whole, sees in an image.
 
     Attributes:
-        values: float32 [H, W], in the geometry of the image it was made for. Above 0 speaks for 'fake', below 0 for
-            'real'; NaN where the network did not look (outside of a crop).
+        values: float32 [H, W], in the geometry of the image it was made for, or of a smaller copy. Above 0 speaks for
+            'fake', below 0 for 'real'; NaN where the network did not look (outside of a crop).
         method: how it was made.
         network: name of the network, or 'ensemble' for the map of all together.
         share: how far the bundle's logit hangs on the network, 0 to 1 over all networks; 1 for a whole.
@@ -68,18 +68,26 @@ class Map:
 
 
 def explain(
-    bundle: Bundle, image: np.ndarray, method: str, runtime: Runtime, samples: int = 200, seed: int = 0
+    bundle: Bundle,
+    image: np.ndarray,
+    method: str,
+    runtime: Runtime,
+    samples: int = 200,
+    seed: int = 0,
+    longest: int | None = None,
 ) -> list[Map]:
     """The bundle's map of uint8 RGB [H, W, 3] first; then, if there are several networks, one of each.
 
-    The same for the same seed. The networks are left as they were. Raises UserError if the method can't be used with a
-    network.
+    The same for the same seed. The networks are left as they were. With `longest`, no map has a side above it, and only
+    one at a time is held at the image's own size: a large image then takes hardly more for many networks than for one.
+    Raises UserError if the method can't be used with a network.
     """
     networks = detectors_of(bundle)
-    values = [
-        _values(detector, name, image, method, runtime, samples, seed + number)
+    parts = [
+        _with_sum(_values(detector, name, image, method, runtime, samples, seed + number), longest)
         for number, (name, detector) in enumerate(networks)
     ]
+    values, sums = [part[0] for part in parts], [part[1] for part in parts]
     if len(networks) == 1:
         return [Map(values[0], method, networks[0][0])]
     weights = weights_of(bundle, image, runtime)
@@ -89,16 +97,15 @@ def explain(
         Map(values, method, name, share, alike)
         for values, (name, _), share in zip(values, networks, _as_shares(weights), strict=True)
     ]
-    return [Map(combined(values, weights), method, COMBINED, alike=alike), *each]
+    return [Map(combined(values, sums, weights), method, COMBINED, alike=alike), *each]
 
 
-def combined(values: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """The weighted sum float32 [H, W] of maps, each first divided by the sum of its absolute values."""
+def combined(values: list[np.ndarray], sums: list[float], weights: np.ndarray) -> np.ndarray:
+    """The weighted sum float32 [H, W] of maps, each first divided by its sum of absolute values."""
     known = np.logical_or.reduce([np.isfinite(each) for each in values])
     total = np.zeros(values[0].shape, np.float64)
-    for each, weight in zip(values, weights, strict=True):
-        filled = np.nan_to_num(each, nan=0.0)
-        total += weight * filled / max(float(np.abs(filled).sum(dtype=np.float64)), 1e-30)
+    for each, each_sum, weight in zip(values, sums, weights, strict=True):
+        total += weight * np.nan_to_num(each, nan=0.0) / max(each_sum, 1e-30)
     return np.where(known, total, np.nan).astype(np.float32)
 
 
@@ -128,6 +135,15 @@ def _values(
         subject = Subject(detector, name, detector.preprocessing(image), runtime.device, samples, BATCH)
         values = _METHODS[method](subject, seed)
     return placed(values, detector.preprocessing, *image.shape[:2])
+
+
+def _with_sum(values: np.ndarray, longest: int | None) -> tuple[np.ndarray, float]:
+    """A map with no side above `longest`, and the sum of its absolute values at full size.
+
+    Fine detail cancels itself out as a map shrinks. By the smaller sum, the network would count for more.
+    """
+    total = float(np.abs(np.nan_to_num(values, nan=0.0)).sum(dtype=np.float64))
+    return (values if longest is None else shrunk(values, longest)), total
 
 
 def _answers(engine: Engine, images: list[np.ndarray]) -> np.ndarray:

@@ -4,12 +4,9 @@ The process holds the bundle a second time, from the first heat map on.
 """
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import cv2
-import numpy as np
 
 from dfd import machine
 from dfd.config import RuntimeConfig
@@ -48,13 +45,19 @@ class Explainer:
 
     def __call__(self, job: Explain) -> dict[str, Any]:
         """See `schemas.Explanation`. Raises UnusableImage for a bad file, Problem if the method can't be used."""
+        try:
+            return self._explained(job)
+        finally:
+            machine.give_back_now()  # what the networks keep of a large picture would come on top of the next one
+
+    def _explained(self, job: Explain) -> dict[str, Any]:
         from dfd.explain.maps import explain  # takes long to import, and the server itself has no use for it
 
         with machine.bounded_memory(memory_for(self.max_pixels)):
             image = read_image(job.file.data, self.max_pixels)
         bundle, runtime = self._ready()
         try:
-            maps = explain(bundle, image, job.method, runtime, SAMPLES)
+            maps = explain(bundle, image, job.method, runtime, SAMPLES, longest=SIDE)
         except UserError as error:
             raise unprocessable(str(error)) from None
         return {"name": job.file.name, "method": job.method, "maps": [_told(one) for one in maps]}
@@ -72,17 +75,7 @@ class Explainer:
 def _told(one: "Map") -> dict[str, Any]:
     from dfd.explain.pictures import heat, png
 
-    picture = heat(replace(one, values=_small(one.values)))
+    picture = heat(one)
     height, width = picture.shape[:2]
     told = {"png": base64.b64encode(png(picture)).decode("ascii"), "width": width, "height": height}
     return {"name": one.network, "share": one.share, **told}
-
-
-def _small(values: np.ndarray) -> np.ndarray:
-    """A map [H, W] with no side above SIDE."""
-    height, width = values.shape
-    factor = SIDE / max(height, width)
-    if factor >= 1:
-        return values
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(values, size, interpolation=cv2.INTER_AREA)

@@ -76,7 +76,11 @@ async function ask(path, body) {
     } catch {
       throw new Refused("The server can't be reached. Is it still running?");
     }
-    if (response.ok) return response.json();
+    if (response.ok) {
+      return response.json().catch(() => {
+        throw new Refused("The answer broke off.");
+      });
+    }
     if (response.status === 401) {
       await askForKey(key !== null);
       continue;
