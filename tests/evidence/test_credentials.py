@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from dfd.evidence.credentials import _credentials, credentials_of
+from dfd.evidence.credentials import Credentials, _credentials, credentials_of
 from dfd.evidence.evidence import examine
-from tests.evidence.signing import CAPTURED, signed
+from tests.evidence.signing import CAPTURED, signed, signed_with_a_certificate_that_ran_out
 from tests.images import encoded, picture
 
 PICTURE = encoded(picture(3, 96, 96))
@@ -56,6 +56,55 @@ def test_a_picture_changed_after_signing_is_told() -> None:
     assert found is not None and found.state == "invalid" and "assertion.dataHash.mismatch" in found.problems
     first = examine(bytes(data), 10**6).findings[0]
     assert first.level == "notable" and "do not fit this file" in first.words
+
+
+@pytest.mark.parametrize("kind", ["algorithmicMedia", "virtualRecording"])
+def test_a_formula_s_picture_and_a_recording_are_not_a_generator_s(kind: str) -> None:
+    manifests = {"one": manifest(kind)}
+    found = _credentials({"active_manifest": "one", "manifests": manifests, "validation_state": "Valid"})
+    assert found.generated == "" and found.source_types == (kind,)
+
+
+def test_a_certificate_that_ran_out_is_no_change_of_the_picture() -> None:
+    data = signed_with_a_certificate_that_ran_out(PICTURE)
+    found = credentials_of(data, "JPEG")
+    assert found is not None and found.state == "invalid" and "signingCredential.expired" in found.problems
+    told = [each for each in examine(data, 10**6).findings if each.topic == "credentials"]
+    assert [each.level for each in told] == ["notable"]
+    assert "could not be confirmed (signingCredential.expired)" in told[0].words
+    assert "does not say that the picture was changed" in told[0].words and "after signing" not in told[0].words
+
+
+@pytest.mark.parametrize("place", [b"Test Camera", b"Dream", b"\xff\xd9"])
+def test_a_certificate_that_ran_out_hides_no_change(place: bytes) -> None:
+    data = bytearray(signed_with_a_certificate_that_ran_out(PICTURE))
+    data[data.rindex(place) - (30 if place == b"\xff\xd9" else 0)] ^= 1
+    words = [each.words for each in examine(bytes(data), 10**6).findings]
+    assert any("changed after signing" in each and "signingCredential.expired" in each for each in words)
+
+
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        ("claimSignature.mismatch", True),
+        ("claimSignature.missing", True),
+        ("claim.missing", True),
+        ("assertion.missing", True),
+        ("assertion.undeclared", True),
+        ("assertion.bmffHash.mismatch", True),
+        ("assertion.boxesHash.mismatch", True),
+        ("ingredient.manifest.mismatch", True),
+        ("ingredient.manifest.missing", True),
+        ("timeStamp.mismatch", False),  # the confirmation of the time is another's, and not what was signed
+        ("claim.hardBindings.missing", False),  # the signer bound them to no picture
+        ("assertion.action.ingredientMismatch", False),  # the signer's own mistake
+        ("signingCredential.ocsp.revoked", False),
+        ("algorithm.unsupported", False),
+        ("general.error", False),
+    ],
+)
+def test_which_problems_mean_a_change_after_signing(code: str, changed: bool) -> None:
+    assert Credentials("invalid", problems=("signingCredential.untrusted", code)).changed == changed
 
 
 def test_credentials_that_fit_but_say_generated_are_the_first_thing_told() -> None:

@@ -5,6 +5,7 @@ signers is built in, so a name is what the signer's certificate says, and anyone
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -28,14 +29,25 @@ SETTINGS = {
 }
 MOST = 20  # actions, ingredients and reasons that are told
 NO_LIST = "signingCredential.untrusted"
+# C2PA's codes for something that is not as it was signed. Others tell of the signer, such as a certificate that ran
+# out, of how the manifest was built, or, as timeStamp.mismatch, of the confirmed time alone.
+MISSING = (
+    "assertion.missing",
+    "assertion.undeclared",
+    "claim.missing",
+    "claimSignature.missing",
+    "ingredient.manifest.missing",
+    "ingredient.claimSignature.missing",
+)
+MISMATCH = re.compile(r"(?!timeStamp\.).+\.mismatch")
 
 
 @dataclass(frozen=True)
 class Credentials:
     """What the newest manifest of a file says.
 
-    `state`: 'trusted', 'valid' (the signature fits picture and manifest; the signer is on no list), 'invalid' (picture
-    or manifest were changed after signing, or the signature is damaged) or 'unreadable'. `problems` are C2PA's codes.
+    `state`: 'trusted', 'valid' (the signature fits picture and manifest; the signer is on no list), 'invalid' (a check
+    failed; `changed` says whether that means a change after signing) or 'unreadable'. `problems` are C2PA's codes.
     `generated`: 'yes', 'partly' or '' as the digital source types of its actions say, and of its ingredients'. What
     was placed into the picture, such as a logo, makes a part of it at most.
     `signed` is the time of signing, if the signer had it confirmed.
@@ -51,6 +63,11 @@ class Credentials:
     generated: str = ""
     ingredients: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether picture or manifest are not as they were signed."""
+        return any(problem in MISSING or MISMATCH.fullmatch(problem) for problem in self.problems)
 
 
 def credentials_of(data: bytes, kind: str) -> Credentials | None:
@@ -94,12 +111,14 @@ def _credentials(store: dict[str, Any]) -> Credentials:
 
 def _lineage(store: dict[str, Any]) -> list[dict[str, Any]]:
     """The newest manifest, that of the picture which it was made from, and so on."""
-    manifests, found = store.get("manifests") or {}, dict[str, dict[str, Any]]()
+    manifests: dict[Any, dict[str, Any]] = store.get("manifests") or {}
+    found: dict[Any, dict[str, Any]] = {}
     name = store.get("active_manifest")
     while name in manifests and name not in found and len(found) < MOST:
         found[name] = manifests[name]
-        parents = (each for each in found[name].get("ingredients") or [] if each.get("relationship") == "parentOf")
-        name = next(parents, {}).get("active_manifest")
+        ingredients: list[dict[str, Any]] = found[name].get("ingredients") or []
+        parents = [each for each in ingredients if each.get("relationship") == "parentOf"]
+        name = parents[0].get("active_manifest") if parents else None
     return list(found.values())
 
 

@@ -8,7 +8,7 @@ from dfd.evidence.credentials import NO_LIST, Credentials
 from dfd.evidence.finding import ORDER, Finding
 from dfd.evidence.history import History
 from dfd.evidence.jpeg import Encoding
-from dfd.evidence.origin import PARTLY, Entry, Origin
+from dfd.evidence.origin import GENERATED, PARTLY, Entry, Origin
 
 NAMED = 4  # entries in a sentence
 
@@ -47,13 +47,7 @@ def _credentials(found: Credentials | None) -> Iterator[Finding]:
     program = f" with {found.generator}" if found.generator else ""
     when = f" at {found.signed}" if found.signed else ""
     if found.state == "invalid":
-        problems = [problem for problem in found.problems if problem != NO_LIST]
-        yield Finding(
-            "credentials",
-            "notable",
-            f"Content credentials, {signer}{program}{when}, do not fit this file: the picture or they themselves were "
-            f"changed after signing ({_list(problems)}). Nothing they say can be relied on.",
-        )
+        yield _invalid(found, f"Content credentials, {signer}{program}{when},")
         return
     check = (
         "The signer is on the list of trusted ones"
@@ -73,15 +67,34 @@ def _credentials(found: Credentials | None) -> Iterator[Finding]:
         yield Finding("credentials", "plain", f"Steps they tell of: {_list(found.actions)}.")
 
 
+def _invalid(found: Credentials, subject: str) -> Finding:
+    problems = _list([problem for problem in found.problems if problem != NO_LIST])
+    words = (
+        f"do not fit this file: the picture or they themselves were changed after signing ({problems}). Nothing they "
+        "say can be relied on."
+        if found.changed
+        else f"could not be confirmed ({problems}). This does not say that the picture was changed."
+    )
+    return Finding("credentials", "notable", f"{subject} {words}")
+
+
 def _origin(found: Origin) -> Iterator[Finding]:
     if found.generated:
-        partly = all(entry.what in PARTLY for entry in found.generated)
+        types = set(found.source_types)
+        partly = bool(types & set(PARTLY)) and not types & set(GENERATED)
         made = "has parts from a generator" if partly else "was made by a generator"
         yield Finding(
             "origin",
             "strong",
             f"An entry in the file says that it {made}: {_entries(found.generated)}. Such entries are easily added "
             "and removed.",
+        )
+    if found.named:
+        yield Finding(
+            "origin",
+            "notable",
+            f"An entry names a generator: {_entries(found.named)}. Read how it is meant: a name alone does not say "
+            "that the picture was made with it.",
         )
     if found.software:
         yield Finding("origin", "plain", f"Programs and texts named in the file: {_entries(found.software)}.")
@@ -170,7 +183,7 @@ def _history(found: History) -> Iterator[Finding]:
 
 
 def _nothing(camera: Camera, origin: Origin, credentials: Credentials | None) -> Iterator[Finding]:
-    entries = (origin.software, origin.generated, origin.source_types, origin.remote)
+    entries = (origin.software, origin.generated, origin.named, origin.source_types, origin.remote)
     if not (camera.tags or camera.bytes or credentials or any(entries)):
         yield Finding(
             "origin",
