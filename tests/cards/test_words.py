@@ -46,6 +46,8 @@ def test_the_figures_are_the_bundle_s_own() -> None:
     assert "2,041 images of tiny, each by a model that had not seen it (the detector that judges here learnt" in text
     assert "86 times in 100 (AUROC 0.863)" in text
     assert "Few images" not in text
+    assert "score 99.7 times in 100 (AUROC 0.997)" in told(metrics={"auroc": 0.997, "n": 9}).replace("about ", "")
+    assert "score more than 99.9 times in 100" in told(metrics={"auroc": 0.9996, "n": 2041})
     assert "Few images" in told(metrics={"auroc": 0.9, "n": 80, "split": "val"})
     assert "is not in its bundle" in told(metrics={})
 

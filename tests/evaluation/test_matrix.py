@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from dfd.evaluation.matrix import as_json, cross_matrix
 from dfd.evaluation.runs import read_runs
 from tests.runs import scores, write_run
@@ -25,6 +27,32 @@ def test_detectors_against_data_sets(tmp_path: Path) -> None:
     assert away.worst and away.worst[0] == min(accuracy, key=lambda name: accuracy[name])
     told = json.loads(json.dumps(as_json(matrix), allow_nan=False))
     assert told["rows"][0]["cells"][1]["left_out"] == 12 and told["rows"][0]["cells"][0]["own_data"]
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "measured_on", "own"),
+    [
+        ("faces+new", "new", True),
+        ("faces+new-real", "new", True),
+        ("faces-real-min64+new", "faces", True),
+        ("faces+new+redrawn-faces", "faces+new", True),
+        ("new", "new-real+gan-mine", True),
+        ("new", "new", True),
+        ("faces+new", "ne", False),
+        ("faces+gan-new", "new", False),
+        ("more+redrawn-faces", "faces", False),
+    ],
+)
+def test_a_part_of_joined_training_data_is_own(tmp_path: Path, trained_on: str, measured_on: str, own: bool) -> None:
+    told = {"name": trained_on, "fingerprint": "joined-print"}
+    runs = [
+        write_run(tmp_path / "1", scores(2, 0, data="other"), "a", data="other", trained_on=told),
+        write_run(tmp_path / "2", scores(2, 0), "a", data=measured_on, trained_on=told),
+    ]
+    matrix = cross_matrix(read_runs(runs).results)
+    assert matrix is not None
+    cells = {cell.result.metrics["data"]: cell.own for cell in matrix.lines[0].cells if cell}
+    assert cells == {"other": False, measured_on: own}
 
 
 def test_two_splits_of_one_data_set_are_no_matrix(tmp_path: Path) -> None:

@@ -53,6 +53,13 @@ def test_the_table_says_who_is_best_and_what_is_real(context: CompareContext) ->
     assert "3 images left out: it was trained on them" in text and "new, test" in text
 
 
+def test_what_counts_as_own_data_is_said(context: CompareContext) -> None:
+    told = "other images of a data set that the detector was trained on, told by its fingerprint or its name. Joined "
+    told += "sets count where they share a part, be it the real images alone."
+    assert f"Shaded: {told}" in Page(render(context)).text
+    assert f"Not bold: {told}" in " ".join(printed(context, 80).split())
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_narrow_screens_show_less_and_do_not_break(context: CompareContext, width: int) -> None:
     text = printed(context, width)

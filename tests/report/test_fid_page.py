@@ -89,6 +89,22 @@ def test_words_follow_the_figures() -> None:
     assert any("can't be told from a lack of variety" in line for line in summary(unknown))
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.7, 0.6, 0.85, "The samples are less varied than the reals"),
+        (0.7, 0.45, 0.95, "can't be told: diversity 0.700 (0.450 – 0.950)"),
+        (1.0, 0.85, 1.15, "can't be told"),
+        (1.0, 0.93, 1.06, "The samples are about as varied as the reals"),
+        (1.6, 1.5, 1.7, "The samples are more varied than the reals, which may be noise"),
+    ],
+)
+def test_variety_is_what_its_whole_interval_says(value: float, low: float, high: float, said: str) -> None:
+    lines = summary(context_of(diversity={"value": value, "low": low, "high": high, "n": 80}).figures)
+    (line,) = [line for line in lines if "diversity" in line]
+    assert said in line and line.endswith(".")
+
+
 def test_few_images_are_told_apart_from_enough() -> None:
     figures = context_of().figures
     assert "80" in str(few(figures)) and "rough" in str(few(figures))

@@ -108,6 +108,11 @@ def test_pictures_have_descriptions_and_tables_headers(page: Page) -> None:
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
 
 
+def test_the_reliability_plot_says_what_it_holds_for_and_what_its_bars_are(page: Page) -> None:
+    assert "at their word, on images like these and with as many fakes among them." in page.text
+    assert "Bars: 95%, images taken as independent." in page.text
+
+
 def test_missing_images_are_said_to_be_missing(page: Page) -> None:
     assert "image not found" in page.text
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dfd.cards.stability import Stability, contradicted
 from dfd.data.transforms import Joint, Preprocessing
+from dfd.evaluation.wording import number, times_in_100
 from dfd.evidence.text import clean
 from dfd.models.bundle import Bundle
 
@@ -137,10 +138,12 @@ def _measured(bundle: Bundle, data: str) -> str:
         "oof": ", each by a model that had not seen it (the detector that judges here learnt from all of them)",
         "val": " that it was tuned on",
     }.get(split, "")
+    times = times_in_100(auroc)
+    about = "" if " " in times else "about "
     rough = " Few images: take the figure as rough." if isinstance(n, int) and n < FEW else ""
     return (
-        f"Measured on {images}{kind}: shown one fake and one real picture, it gave the fake the higher score about "
-        f"{100 * auroc:.0f} times in 100 (AUROC {auroc:.3f}). Elsewhere it can do far worse.{rough}"
+        f"Measured on {images}{kind}: shown one fake and one real picture, it gave the fake the higher score "
+        f"{about}{times} times in 100 (AUROC {number(auroc)}). Elsewhere it can do far worse.{rough}"
     )
 
 

@@ -20,6 +20,7 @@ from dfd.errors import EXIT_OK, UserError
 from dfd.evaluation.calibration import Calibration, calibrate
 from dfd.evaluation.metrics import NAMES, measure
 from dfd.evaluation.runs import METRICS, OF_IMAGES
+from dfd.evaluation.wording import number
 from dfd.files import write_text
 from dfd.gan.discriminator import Discriminator
 from dfd.inference.engine import TorchEngine
@@ -27,7 +28,7 @@ from dfd.inference.forward import compute, in_precision
 from dfd.inference.predictions import predictions_of
 from dfd.models.bundle import DetectorBundle, load, save, seen_in, versions
 from dfd.models.detector import Detector, assemble, preprocessing_of
-from dfd.report.words import interval, number
+from dfd.report.words import interval
 from dfd.runtime import Runtime
 from dfd.training.gan_head import FEWEST_GROUPS, fit_head, put_head
 from dfd.training.gan_task import discriminator_shape

@@ -16,6 +16,7 @@ from dfd.data.transforms import Joint
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError
 from dfd.evaluation.metrics import measure
 from dfd.evaluation.runs import METRICS, OOF, PREDICTIONS
+from dfd.evaluation.wording import number
 from dfd.files import write_text
 from dfd.inference.engine import Engine
 from dfd.inference.predictions import predictions_of, save_predictions
@@ -24,7 +25,7 @@ from dfd.inference.timing import Timing, time_inference
 from dfd.models.bundle import Bundle, DetectorBundle, EnsembleBundle
 from dfd.report.page import ReportContext, write_report
 from dfd.report.table import print_metrics
-from dfd.report.words import against_best_member, interval, number, split_name, tuned_on
+from dfd.report.words import against_best_member, interval, split_name, tuned_on
 from dfd.runtime import Runtime
 
 REPORT = "report.html"

@@ -1,5 +1,6 @@
 """The cross-data-set matrix: detectors, with the data they were trained on, against the data they were measured on."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +8,17 @@ from typing import Any
 from dfd.evaluation.leaderboard import names_of
 from dfd.evaluation.runs import Result
 
+JOINT = "+"  # between the names of data sets that `data.combine` joined
+CHOSEN = re.compile(r"(-real|-min\d+)+$")  # what it adds to the name of a set of which it takes some images alone
+
 
 @dataclass(frozen=True)
 class Cell:
     """One detector on one split of one data set.
 
-    `own`: the detector was trained on this data set's other splits. `left_out`: images that do not count because it
-    was trained on them. `worst` is the source of the lowest accuracy at the stored threshold, with its figures in
-    metrics.json's form; None if there is but one source.
+    `own`: the detector was trained on this data set's other splits, or on those of a part of it. `left_out`: images
+    that do not count because it was trained on them. `worst` is the source of the lowest accuracy at the stored
+    threshold, with its figures in metrics.json's form; None if there is but one source.
     """
 
     result: Result
@@ -56,8 +60,20 @@ def cross_matrix(results: Sequence[Result]) -> Matrix | None:
 
 
 def _cell(result: Result) -> Cell:
-    own = result.trained_on is not None and result.trained_on[1] == result.metrics["fingerprint"]
-    return Cell(result, own, int(result.metrics.get("left_out") or 0), _worst(result.metrics["by_source"]))
+    left_out = int(result.metrics.get("left_out") or 0)
+    return Cell(result, _is_own(result), left_out, _worst(result.metrics["by_source"]))
+
+
+def _is_own(result: Result) -> bool:
+    """Whether the data sets are the same or share a part, by name: a joined set has a fingerprint that no part has."""
+    if result.trained_on is None:
+        return False
+    name, fingerprint = result.trained_on
+    return fingerprint == result.metrics["fingerprint"] or bool(_parts(name) & _parts(result.metrics["data"]))
+
+
+def _parts(name: str) -> set[str]:
+    return {CHOSEN.sub("", part) for part in name.split(JOINT)}
 
 
 def _worst(sources: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

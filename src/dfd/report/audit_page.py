@@ -6,8 +6,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from dfd import __version__
+from dfd.evaluation.wording import number
 from dfd.files import write_text
-from dfd.report import audit_words, pages, words
+from dfd.report import audit_words, pages
 from dfd.report.audit_table import beyond
 from dfd.report.audit_words import Figures
 from dfd.report.svg import ACCENT, FAINT, FAKE, INK, UNSURE, new_axes, to_svg
@@ -53,7 +54,7 @@ def _plot(figures: Figures) -> Markup:
     lowest = min(0.4, *(each["auroc"]["low"] for _, each in sets))
     axes.set(xlabel="AUROC: dotted is guessing, 1 tells every fake", xlim=(lowest - 0.01, 1.01))
     axes.grid(axis="y", visible=False)
-    told = ", ".join(f"{audit_words.name_of(key)} {words.number(each['auroc']['value'])}" for key, each in sets[::-1])
+    told = ", ".join(f"{audit_words.name_of(key)} {number(each['auroc']['value'])}" for key, each in sets[::-1])
     return to_svg(figure, "sets-plot", f"AUROC of each set: {told}")
 
 

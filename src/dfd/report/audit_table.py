@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dfd.evaluation.wording import number
 from dfd.report.audit_words import LEVELS, Figures, name_of, summary, tale
-from dfd.report.words import interval, number
+from dfd.report.words import interval
 
 COLORS = {"clean": "green", "slight": "yellow", "warning": "yellow", "severe": "red", "reference": "dim"}
 

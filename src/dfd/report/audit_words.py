@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dfd.report.words import interval, number, percent, printable
+from dfd.evaluation.wording import number
+from dfd.report.words import interval, percent, printable
 
 Figures = dict[str, Any]  # what `dfd data audit` writes to audit.json
 

@@ -6,8 +6,9 @@ from rich.text import Text
 
 from dfd.evaluation.leaderboard import BEST, BETTER, SAME, WORSE, Leaderboard, Row
 from dfd.evaluation.matrix import Cell, Matrix
+from dfd.evaluation.wording import number
 from dfd.report import compare_words
-from dfd.report.words import Figure, interval, number, p_value, printable, split_name
+from dfd.report.words import Figure, interval, p_value, printable, split_name
 
 FIGURES = {
     "auroc": "AUROC",
@@ -23,6 +24,10 @@ BRIEFLY = {SAME: "no real difference"}
 LEGEND = (
     "p: of the difference of AUROC; p acc.: of accuracy, each at its own threshold; both with Holm’s correction, the "
     "intervals without."
+)
+OWN = (
+    "Not bold: other images of a data set that the detector was trained on, told by its fingerprint or its name. "
+    "Joined sets count where they share a part, be it the real images alone."
 )
 
 
@@ -83,6 +88,7 @@ def print_matrix(console: Console, matrix: Matrix) -> None:
         cells = [_cell(cell) if cell else Text("–", style="dim") for cell in line.cells]
         table.add_row(Text(printable(line.name)), Text(printable(trained_on)), *cells)
     console.print(table)
+    console.print(Text(OWN, style="dim"))
 
 
 def _cell(cell: Cell) -> Text:

@@ -3,7 +3,8 @@
 from dfd.evaluation.intervals import LEVEL
 from dfd.evaluation.leaderboard import BEST, SAME, WORSE, Leaderboard, Row
 from dfd.evaluation.matrix import Cell
-from dfd.report.words import number, percent, signed
+from dfd.evaluation.wording import number
+from dfd.report.words import percent, signed
 
 FEW_GROUPS = 30
 METHODS = {

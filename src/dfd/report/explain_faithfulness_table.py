@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dfd.evaluation.wording import number
 from dfd.report.explain_faithfulness_words import FLOORS, Figures, name_of, share, span, summary
-from dfd.report.words import number, percent, printable, signed
+from dfd.report.words import percent, printable, signed
 
 
 def print_faithfulness(console: Console, figures: Figures) -> None:

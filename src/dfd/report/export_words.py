@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dfd.report.words import number, percent_interval, signed
+from dfd.evaluation.wording import number
+from dfd.report.words import percent_interval, signed
 
 Figures = dict[str, Any]
 Row = tuple[str, str, str]  # name, value, what it means

@@ -8,7 +8,7 @@ from dfd.report.words import p_value, percent, percent_interval
 Figures = dict[str, Any]  # what `evaluation.distances.measure` returned, and what it was measured on
 
 USUAL = 2048  # images; with fewer, Inception's features have no covariance of full rank
-VARIED = 0.9  # of the reals' diversity
+VARIED = (0.9, 1.1)  # of the reals' diversity: about as varied
 
 
 def value_of(key: str, figure: dict[str, Any]) -> str:
@@ -113,9 +113,15 @@ def _diversity(figures: Figures) -> list[str]:
     figure = figures["diversity"]
     if figure["value"] is None:
         return []
-    if figure["high"] < VARIED:
-        return [f"The samples are less varied than the reals: diversity {value_of('ratio', figure)}."]
-    return [f"The samples are about as varied as the reals: diversity {value_of('ratio', figure)}."]
+    told = f"diversity {value_of('ratio', figure)} ({interval_of('ratio', figure)})"
+    least, most = VARIED
+    if figure["high"] < least:
+        return [f"The samples are less varied than the reals: {told}."]
+    if figure["low"] > most:
+        return [f"The samples are more varied than the reals, which may be noise: {told}."]
+    if least <= figure["low"] and figure["high"] <= most:
+        return [f"The samples are about as varied as the reals: {told}."]
+    return [f"Whether the samples are as varied as the reals can't be told: {told}."]
 
 
 def _memory(figures: Figures) -> list[str]:

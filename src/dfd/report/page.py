@@ -11,6 +11,7 @@ from markupsafe import Markup
 from scipy.special import expit
 
 from dfd import __version__
+from dfd.evaluation.intervals import LEVEL
 from dfd.evaluation.metrics import NAMES
 from dfd.files import write_text
 from dfd.report import pages, plots, words
@@ -107,7 +108,8 @@ def _plots(context: ReportContext) -> list[tuple[str, str, Markup]]:
         ),
         (
             "Reliability",
-            "Whether 70% means 70%: dots on the diagonal mean that probabilities can be taken at their word. "
+            "Whether 70% means 70%: dots on the diagonal mean that probabilities can be taken at their word, on images "
+            f"like these and with as many fakes among them. Bars: {LEVEL:.0%}, images taken as independent. "
             "Faint: before calibration.",
             plots.reliability_plot(label, prob, expit(logit)),
         ),

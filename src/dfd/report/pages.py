@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dfd.evaluation.wording import number
 from dfd.report import words
 
 
@@ -20,7 +21,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals.update(
-        number=words.number,
+        number=number,
         interval=words.interval,
         percent=words.percent,
         percent_interval=words.percent_interval,

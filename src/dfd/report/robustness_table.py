@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dfd.evaluation.wording import number
 from dfd.report.robustness_words import Figures, summary
-from dfd.report.words import interval, number, percent, signed
+from dfd.report.words import interval, percent, signed
 
 
 def print_robustness(console: Console, figures: Figures) -> None:

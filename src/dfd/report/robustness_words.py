@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfd.data.changes import KINDS, Change
-from dfd.report.words import number, percent_interval, signed
+from dfd.evaluation.wording import number
+from dfd.report.words import percent_interval, signed
 
 Figures = dict[str, Any]  # what `evaluation.robustness.measure` returned, and what it was measured on
 

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dfd.evaluation.metrics import NAMES
-from dfd.report.words import Figure, interval, number, percent_interval, printable, threshold
+from dfd.evaluation.wording import number
+from dfd.report.words import Figure, interval, percent_interval, printable, threshold
 
 BY_SOURCE = ("accuracy", "auroc")
 

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from dfd.config import VideoConfig
 from dfd.data.names import to_text
+from dfd.evaluation.wording import number
 from dfd.report import video_words
 from dfd.report.verdicts import COLORS, ROWS_ON_SCREEN, colored, counted, rest
-from dfd.report.words import number, printable
+from dfd.report.words import printable
 from dfd.video.score import ScoredVideo
 from dfd.video.verdict import CAUTION, rule
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from dfd.evaluation.intervals import LEVEL
 from dfd.evaluation.leaderboard import SIGNIFICANT
+from dfd.evaluation.wording import number, of_100, times_in_100
 
 Figure = dict[str, Any]  # {"value", "low", "high", "n", ...}, see evaluation.metrics.measure
 
@@ -36,16 +37,6 @@ def printable(text: object) -> str:
 def which(folder: Path | str, named: str | None) -> str:
     """A folder that a command works with, and whether it was taken since none was named."""
     return f"{printable(folder)}{'' if named else ' (the newest)'}"
-
-
-def number(value: float | None) -> str:
-    """A figure with three decimals; a dash when it is unknown. Only an exact 1 or 0 is shown as one."""
-    if value is None:
-        return "–"
-    shown = f"{value:.3f}"
-    if shown == "1.000" and value < 1:
-        return "> 0.999"
-    return "< 0.001" if shown == "0.000" and value > 0 else shown
 
 
 def signed(value: float) -> str:
@@ -97,15 +88,15 @@ def against_best_member(found: dict[str, Any]) -> str:
 
 
 def percent(value: float) -> str:
-    """A share as a percentage: no decimals from 10% to 90%, one beyond."""
-    return f"{100 * value:.{_decimals(value)}f}%"
+    """A share as a percentage: no decimals from 10% to 90%, one beyond. Only an exact 1 or 0 is shown as one."""
+    return f"{of_100(value, _decimals(value))}%"
 
 
 def percent_interval(figure: Figure) -> str:
     """Share and interval with the same decimals, such as '79% (72% to 85%)'."""
     ends = (figure["value"], figure["low"], figure["high"])
     decimals = max(_decimals(end) for end in ends)
-    value, low, high = (f"{100 * end:.{decimals}f}%" for end in ends)
+    value, low, high = (f"{of_100(end, decimals)}%" for end in ends)
     return f"{value} ({low} to {high})"
 
 
@@ -118,8 +109,9 @@ def summary(metrics: dict[str, Any]) -> list[str]:
     overall = metrics["overall"]
     lines = []
     if overall["auroc"]["value"] is not None:
-        times = 100 * overall["auroc"]["value"]
-        lines.append(f"Shown one fake and one real image, it scores the fake higher about {times:.0f} times in 100.")
+        times = times_in_100(overall["auroc"]["value"])
+        about = "" if " " in times else "about "  # not before 'more than'
+        lines.append(f"Shown one fake and one real image, it scores the fake higher {about}{times} times in 100.")
     if overall["recall"]["value"] is not None:
         lines.append(f"At its threshold it calls {percent_interval(overall['recall'])} of the fakes fake.")
     if overall["specificity"]["value"] is not None:
@@ -145,8 +137,8 @@ def cautions(metrics: dict[str, Any]) -> list[str]:
     rare = fakes_among_called_fake(metrics, share=0.01)
     if rare is not None:
         lines.append(
-            "The rarer fakes are, the more of its alarms are false. Were 1 image in 100 fake, "
-            f"{percent(rare)} of the alarms would be right."
+            f"The rarer fakes are, the more of its alarms are false. Were 1 image in 100 fake, {_between(*rare)} of "
+            "the alarms at its threshold would be right, by the intervals of recall and specificity."
         )
     if tuned := tuned_on(metrics):
         lines.insert(0, tuned)
@@ -167,13 +159,26 @@ def tuned_on(metrics: dict[str, Any]) -> str:
     )
 
 
-def fakes_among_called_fake(metrics: dict[str, Any], share: float) -> float | None:
-    """The precision that recall and specificity would give if `share` of the images were fake; None if unknown."""
-    recall, specificity = metrics["overall"]["recall"]["value"], metrics["overall"]["specificity"]["value"]
-    if recall is None or specificity is None or not recall + (1 - specificity):
+def fakes_among_called_fake(metrics: dict[str, Any], share: float) -> tuple[float, float] | None:
+    """The precision at the low and at the high ends of recall and specificity if `share` of the images were fake.
+
+    None if one of the two is unknown, or nothing was called fake. No false alarm among a few hundred reals would give a
+    precision of 1, however rare fakes are: so it is not told without its range.
+    """
+    recall, specificity = metrics["overall"]["recall"], metrics["overall"]["specificity"]
+    if recall["value"] is None or specificity["value"] is None or not recall["value"] + (1 - specificity["value"]):
         return None
+    return _precision(recall["low"], specificity["low"], share), _precision(recall["high"], specificity["high"], share)
+
+
+def _precision(recall: float, specificity: float, share: float) -> float:
     right, wrong = recall * share, (1 - specificity) * (1 - share)
-    return float(right / (right + wrong))
+    return right / (right + wrong) if right else 0.0
+
+
+def _between(low: float, high: float) -> str:
+    least, most = percent(low), percent(high)
+    return least if least == most else f"between {least} and {most}"
 
 
 def _opposite(figure: Figure) -> Figure:
