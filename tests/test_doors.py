@@ -148,7 +148,7 @@ class Place:
     def run(self, *arguments: str | Path) -> Ended:
         """Run a command in a process with limits; it has to end as documented and write into its own folders alone."""
         self._before = self._around()
-        quick = ("workers=0",) if arguments[0] == "data" else QUICK
+        quick = {"data": ("workers=0",), "serve": QUICK[::2]}.get(str(arguments[0]), QUICK)
         ended = confined([*map(str, arguments), *quick], self.work)
         assert ended.code in (EXIT_OK, EXIT_PARTIAL, EXIT_USER_ERROR), ended
         assert "Traceback" not in ended.err + ended.out, ended.err

@@ -47,7 +47,7 @@ def read(path: Path) -> dict[str, Any]:
 def settings_of(text: str) -> dict[str, Any]:
     """The settings that a stranger's YAML holds. Raises ValueError if it holds none, tags, or values without end."""
     try:
-        content = yaml.load(text, _Plain)  # a safe loader
+        content = _Plain(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
     if not isinstance(content, dict):
