@@ -14,7 +14,6 @@ LEAKING = 0.8  # p above which the ADA paper saw augmentations in the samples
 LAST = 0.25  # share of the training that tells whether it still got better
 FALLING = 0.05  # share by which the figure falls in that part if going on is worth it
 ROSE = 1.1  # times the smallest figure: it got worse again
-VARIED = (0.9, 1.1)  # as varied as the reals
 COLUMNS = (
     *("step", "kimg", "loss_d", "loss_g", "r1", "path_length", "real_sign", "fake_sign", "gradient_d", "gradient_g"),
     *("p", "r_t", "fd", "kid", "diversity", "collapsed", "images_per_s", "seconds"),
@@ -191,7 +190,7 @@ def _variety(run: Course) -> list[str]:
     if np.isnan(diversity):
         return []
     told = f"Two of the kept generator’s samples are {value_of('diversity', diversity)} times as far apart as two reals"
-    low, high = VARIED
+    low, high = fid_words.VARIED
     if diversity < low:
         return [f"{told}: they are less varied."]
     return [f"{told}: they are {'about as varied' if diversity <= high else 'more varied, which may be noise'}."]
