@@ -622,6 +622,23 @@ def experiment(workdir: Path, text: str) -> None:
     (workdir / "own" / "experiment" / "mine.yaml").write_text(text)
 
 
+PUBLISHED = sorted(
+    file.stem for file in (Path(__file__).parents[1] / "configs" / "experiment").glob("*.yaml") if file.stem != "none"
+)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_step_of_a_published_experiment_is_understood(recorder: Recorder, workdir: Path, name: str) -> None:
+    """With the folders of its runs in the places of {run1} and the like."""
+    assert main(["train", f"experiment={name}", "budget=smoke"]) == 0
+    assert recorder.outs
+
+
+def test_drawings_and_generators_reach_the_training_that_they_are_for(recorder: Recorder) -> None:
+    assert main(["train", "experiment=redrawn_detector", "budget=smoke"]) == 0
+    assert recorder.configs[1].data.add == ["real:yonsei", f"gan:{recorder.outs[0]}"]
+
+
 def test_an_experiment_with_resume_does_what_is_left(recorder: Recorder, workdir: Path) -> None:
     experiment(workdir, STEPS)
     line = ["train", "--config-dir", "own", "experiment=mine"]

@@ -116,3 +116,5 @@ def test_words_stand_for_the_runs_of_their_steps() -> None:
     by_step = [[Path("a"), Path("b")], [Path("c"), Path("d")]]
     found = _words("eval -m x={runs} bundle={run2} {more} {all_runs}", {"more": "y=1 z=2"}, by_step)
     assert found == ["eval", "-m", "x=['a','b']", "bundle='c','d'", "y=1", "z=2", "a", "b", "c", "d"]
+    assert _words("train data.add=[real:x,gan:{run2}]", "", by_step)[1] == "data.add=[real:x,'gan:c','gan:d']"
+    assert _words("train data.add=[gan:{run3}]", "", by_step)[1] == "data.add=[gan:{run3}]"

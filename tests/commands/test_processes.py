@@ -69,11 +69,22 @@ def assert_equal(one: Path, other: Path) -> None:
         pd.testing.assert_frame_equal(table, other_table)
 
 
+LONG = ("trainer.epochs=40", "trainer.checkpoint_seconds=0.05", "model.dropout=0.1")
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder of a long run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    dfd(folder, *tiny_arguments(trained.images, *LONG))
+    return folder
+
+
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda stop: stop.name)
-def test_a_stopped_run_resumes_to_the_same_result(trained: Trained, tmp_path: Path, stop: signal.Signals) -> None:
-    arguments = tiny_arguments(
-        trained.images, "trainer.epochs=40", "trainer.checkpoint_seconds=0.05", "model.dropout=0.1"
-    )
+def test_a_stopped_run_resumes_to_the_same_result(
+    trained: Trained, whole: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    arguments = tiny_arguments(trained.images, *LONG)
     process = begin(tmp_path / "parts", *arguments)
     time.sleep(0.3)
     process.send_signal(stop)
@@ -84,8 +95,7 @@ def test_a_stopped_run_resumes_to_the_same_result(trained: Trained, tmp_path: Pa
         assert "resume=true" in error and "Traceback" not in error
     dfd(tmp_path / "parts", *arguments, "resume=true")
     assert len(list((tmp_path / "parts").glob("outputs/train/*/*"))) == 1
-    dfd(tmp_path / "whole", *arguments)
-    assert_equal(tmp_path / "whole", tmp_path / "parts")
+    assert_equal(whole, tmp_path / "parts")
 
 
 def test_two_ranks_measure_what_one_measures_with_each_image_once(trained: Trained, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ With resume=true a step that has come to its end under the same settings is not 
 on if it can, and the others are begun.
 """
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from dfd.front.settings import can_do_without, is_known_key
 OWN = ("experiment", "budget")
 OF_RUNS = ("data", "augment")  # where a command can do without, it goes by what its runs were trained on
 TRUE = ("true", "yes", "y", "on", "1")  # as OmegaConf reads them
+RUNS = re.compile(r"(gan:|)\{run(s|\d+)\}")
 Perform = Callable[[Request, list[Path]], int]
 
 
@@ -130,17 +132,23 @@ def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -
         step = step.replace(f"{{{name}}}", options)
     if not by_step:  # nothing has run yet: the words are only shown, or of the first step
         return step.split()
-    each = [",".join(quoted(str(run)) for run in runs) for runs in by_step]
-    stands = {f"{{run{number}}}": runs for number, runs in enumerate(each, 1)} | {"{runs}": f"[{each[0]}]"}
     found = []
     for word in step.split():
         if word == "{all_runs}":
             found += [str(run) for runs in by_step for run in runs]
             continue
-        for name, runs in stands.items():
-            word = word.replace(name, runs)  # noqa: PLW2901
-        found.append(word)
+        found.append(RUNS.sub(lambda name: _listed(name, by_step), word))
     return found
+
+
+def _listed(name: re.Match[str], by_step: list[list[Path]]) -> str:
+    """What a name of runs stands for, each run quoted together with the mark before it: Hydra takes no half of a value."""
+    mark, of = name.groups()
+    number = 1 if of == "s" else int(of)
+    if not 1 <= number <= len(by_step):
+        return name[0]
+    runs = ",".join(quoted(f"{mark}{run}") for run in by_step[number - 1])
+    return f"[{runs}]" if of == "s" else runs
 
 
 def _goes_to(command: Any, word: str, own: list[str]) -> bool:
