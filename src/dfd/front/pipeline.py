@@ -142,7 +142,7 @@ def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -
 
 
 def _listed(name: re.Match[str], by_step: list[list[Path]]) -> str:
-    """What a name of runs stands for. The mark before it is quoted together with each run, since Hydra takes no half."""
+    """What a name of runs stands for. The mark before it is quoted with each run, since Hydra takes no half."""
     mark, of = name.groups()
     number = 1 if of == "s" else int(of)
     if not 1 <= number <= len(by_step):
