@@ -17,7 +17,7 @@ train: $(INSTALLED)
 	$(BIN)/dfd train
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fuzz: $(INSTALLED)
 	DFD_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/serving/test_openapi.py

@@ -302,7 +302,7 @@ def test_an_error_in_a_command_is_not_blamed_on_the_settings(
         ("dfd train model=resnet50 seed=1", ["dfd train model=resnet50 seed=1"]),
         ("dfd data prepare", ["dfd data prepare"]),
         ("dfd train -m model=vgg16 seed=0,1", [f"dfd train model=vgg16 seed={seed}" for seed in (0, 1)]),
-        ("dfd train 'data=[demo,real140k]'", ["dfd train data=demo 'data.add=['\"'\"'real140k'\"'\"']'"]),
+        ("dfd train 'data=[demo,real140k]'", ["dfd train data=demo 'data.add=[real140k]'"]),
         ("dfd eval --fid", ["dfd eval fid=inception"]),
         ("dfd predict 'a b.jpg' batch_size=4 c/", ["dfd predict batch_size=4 'a b.jpg' c/"]),
         ("dfd predict batch_size=4 -- -a.jpg", ["dfd predict batch_size=4 -- -a.jpg"]),
@@ -591,6 +591,43 @@ def test_resume_goes_on_in_the_folder_that_was_named(recorder: Recorder, capsys:
     assert recorder.outs[2] == recorder.outs[1] and recorder.outs[1].parts[-2:] == ("my runs", "x")
     assert main([*line[:1], "-m", *line[1:], "resume=true"]) == 2
     assert "leave out hydra.run.dir='my runs/x'" in capsys.readouterr().err
+
+
+def test_a_folder_that_settings_name_is_gone_on_in_by_its_own_name(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.action = interrupted
+    assert main(["train", "hydra.run.dir='my runs/${name}'", "seed=1"]) == 130
+    again = shlex.split(capsys.readouterr().err.splitlines()[-1].partition("To go on: dfd ")[2])
+    recorder.action = finished
+    assert main(again) == 0
+    assert recorder.outs[1] == recorder.outs[0]
+
+
+def test_a_multirun_in_another_folder_does_what_is_left(
+    recorder: Recorder, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.action = lambda config, out: (finished if config.seed == 0 else interrupted)(config, out)
+    line = ["train", "-m", "seed=0,1", "hydra.sweep.dir='my runs'"]
+    assert main(line) == 130
+    again = shlex.split(capsys.readouterr().err.splitlines()[-1].partition("To go on: dfd ")[2])
+    recorder.action = finished
+    assert main(again) == 0
+    assert [config.seed for config in recorder.configs] == [0, 1, 1]
+    assert recorder.outs[2] == recorder.outs[1] and recorder.outs[1].is_relative_to(workdir / "my runs")
+
+
+def test_multirun_jobs_under_names_that_are_not_found_again_are_gone_on_with_one_by_one(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.action = interrupted
+    assert main(["train", "-m", "seed=3,4", "hydra.sweep.subdir=s${seed}"]) == 130
+    told = capsys.readouterr().err
+    assert "run the jobs that are left one by one" in told and "hydra.run.dir=" in told
+    recorder.action = finished
+    (here,) = [word for word in shlex.split(told) if word.startswith("hydra.run.dir=")]
+    assert main(["train", "seed=3", here, "resume=true"]) == 0
+    assert recorder.outs[1] == recorder.outs[0]
 
 
 def test_multirun_with_resume_does_what_is_left(recorder: Recorder, workdir: Path) -> None:

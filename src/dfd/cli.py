@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from dfd import __version__
+from dfd.config.typed import assignment
 from dfd.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, UserError
 from dfd.files import FULL
 from dfd.front import completion, help
@@ -123,8 +124,19 @@ def _how_to_go_on(command: Command, arguments: list[str], runs: list[Path]) -> s
     if world() > 1 and is_of_multirun(runs[-1]):
         return " To go on: run the jobs that are left one by one, the one that was cut off with resume=true"
     words = [word for word in arguments if not word.startswith("resume=")]
+    if any(map(_is_pattern_of_folders, words)):
+        here = assignment("hydra.run.dir", runs[-1])
+        if is_of_multirun(runs[-1]):
+            return f" To go on: run the jobs that are left one by one, the one that was cut off with {here} resume=true"
+        rest = shlex.join(word for word in words if not _is_pattern_of_folders(word))
+        return f" To go on: dfd {command.name} {rest} {here} resume=true"
     under = " (under torchrun as before)" if "RANK" in os.environ else ""
     return f" To go on{under}: dfd {command.name} {shlex.join([*words, 'resume=true'])}"
+
+
+def _is_pattern_of_folders(word: str) -> bool:
+    """Whether a setting makes folders of runs that are not found again by their names."""
+    return word.startswith("hydra.sweep.subdir=") or (word.startswith("hydra.run.") and "${" in word)
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def test_detector_encoder_and_unreadable_images(
     ("each", "more", "message"),
     [
         (2, (), "too few images to audit bad: 2 real and 2 fake"),
-        (12, ("encoder.weights=nowhere.safetensors",), "encoder.weights=nowhere.safetensors: no such file"),
+        (12, ("encoder.weights=a/model.safetensors",), "encoder.weights=a/model.safetensors: no such file"),
         (
             12,
             ("encoder.backbone=resnet50.typo",),

@@ -114,7 +114,9 @@ def test_data_that_differ_from_step_to_step_are_not_overwritten(workdir: Path, r
 def test_words_stand_for_the_runs_of_their_steps() -> None:
     """{runs} is a list of the first step's, {run2} is what a sweep over the second's takes."""
     by_step = [[Path("a"), Path("b")], [Path("c"), Path("d")]]
+    odd = _words("train data.add=[gan:{run1}]", "", [[Path("/it's a")]])
+    assert odd == ["train", 'data.add=["gan:/it\'s a"]']
     found = _words("eval -m x={runs} bundle={run2} {more} {all_runs}", {"more": "y=1 z=2"}, by_step)
-    assert found == ["eval", "-m", "x=['a','b']", "bundle='c','d'", "y=1", "z=2", "a", "b", "c", "d"]
-    assert _words("train data.add=[real:x,gan:{run2}]", "", by_step)[1] == "data.add=[real:x,'gan:c','gan:d']"
+    assert found == ["eval", "-m", "x=[a,b]", "bundle=c,d", "y=1", "z=2", "a", "b", "c", "d"]
+    assert _words("train data.add=[real:x,gan:{run2}]", "", by_step)[1] == "data.add=[real:x,gan:c,gan:d]"
     assert _words("train data.add=[gan:{run3}]", "", by_step)[1] == "data.add=[gan:{run3}]"

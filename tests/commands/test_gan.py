@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from dfd.cli import main
+from dfd.config.typed import list_assignment
 from dfd.data.manifest import Manifest
 from dfd.gan.sampling import draw
 from dfd.models.bundle import load
@@ -162,7 +163,7 @@ def test_photographs_are_redrawn_and_a_detector_trains_with_them(
     assert main(["gan", "redraw", *REDRAW, source, "families=[shuffle,upscaled8]"]) == 0
     told = capsys.readouterr().out
     run = newest_run(inside.folder, "gan-redraw", "tiny")
-    assert f"use          dfd train, on the same data, with data.add=[gan:{run}]" in told
+    assert f"use          dfd train, on the same data, with {list_assignment('data.add', [f'gan:{run}'])}" in told
     reals = Manifest.load(inside.folder / "data" / "prepared" / "tiny").table.query("label == 0")
     made = Manifest.load(run).table
     assert sorted(zip(made["group"], made["split"], strict=True)) == sorted(

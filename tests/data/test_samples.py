@@ -2,6 +2,7 @@
 
 import errno
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,12 +92,14 @@ def test_a_full_disk_is_said_and_leaves_no_half_data_set(tmp_path: Path, monkeyp
     ("named", "message"),
     [
         ("other", "data/prepared/other holds no prepared data set; run `dfd data prepare data=other` first"),
+        ("a, b", "`dfd data prepare data=folder 'data.name=\"a, b\"' data.source=FOLDER`"),
+        ("other+more", "it was made of several, which are to be named one by one"),
         ("gan:nowhere", "there are no samples in nowhere"),
     ],
 )
 def test_what_can_t_be_added_is_told(workdir: Path, named: str, message: str) -> None:
     two_class_folder(workdir / "raw", each=20)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=re.escape(message)):
         prepare(DataConfig(name="own", source="raw", add=[named]), workers=0)
 
 

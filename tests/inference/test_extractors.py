@@ -1,3 +1,4 @@
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,12 @@ def test_without_a_network_the_ways_out_are_named(
         extractor_of(clip, runtime)
     assert "fid.weights=FILE" in str(told.value) and "fid=efficientnet_lite0" in str(told.value)
     assert "pretrained=false" not in str(told.value) and "model" not in str(told.value).replace("/models", "")
+
+
+def test_the_name_of_a_file_of_weights_is_not_changed(tmp_path: Path, runtime: Runtime) -> None:
+    path = tmp_path / "model.weights=x" / "model.safetensors"
+    with pytest.raises(UserError, match=re.escape(f"fid.weights={path}: no such file")):
+        extractor_of(FidConfig("lite", "tf_efficientnet_lite0.in1k", weights=str(path)), runtime)
 
 
 class Trap:

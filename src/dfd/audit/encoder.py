@@ -13,7 +13,7 @@ from dfd.errors import UserError
 from dfd.evaluation.figures import Floats
 from dfd.inference.cache import features_of
 from dfd.models.detector import preprocessing_of
-from dfd.models.weights import build_pretrained
+from dfd.models.weights import build_pretrained, in_words_of
 from dfd.runtime import Runtime
 
 SHARP = "encoder_sharp"
@@ -63,7 +63,7 @@ def look(
     try:
         detector, origin = build_pretrained(model, preprocessing_of(model))
     except UserError as error:
-        message = str(error).replace("model.", "encoder.").replace("model=", "encoder=")
+        message = in_words_of("encoder", str(error))
         reason, unreachable, _ = message.partition(" Ways out:")
         if config.weights or not unreachable:
             raise UserError(message) from None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dfd.config import GanGenerateConfig
+from dfd.config.typed import list_assignment
 from dfd.data.manifest import TABLE
 from dfd.data.samples import IMAGES, MARK, Form, write_samples
 from dfd.errors import EXIT_OK
@@ -40,5 +41,6 @@ def run(config: GanGenerateConfig, out: Path) -> int:
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
     if repeated := manifest.header["duplicates"]["near"]:
         print(f"             {repeated:,} nearly repeat another one; such images are in one split")
-    print(f"manifest     {out / TABLE}\nuse          dfd train, on the same data, with data.add=[{MARK}{out}]")
+    print(f"manifest     {out / TABLE}")
+    print(f"use          dfd train, on the same data, with {list_assignment('data.add', [f'{MARK}{out}'])}")
     return EXIT_OK

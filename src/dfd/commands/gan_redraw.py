@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from dfd.commands.data import prepared_own
 from dfd.config import AugmentConfig, GanRedrawConfig
+from dfd.config.typed import list_assignment
 from dfd.data.dataset import Images
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.manifest import TABLE, Manifest, changed_since
@@ -58,7 +59,8 @@ def run(config: GanRedrawConfig, out: Path) -> int:
     )
     counts = made.table["split"].value_counts()
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
-    print(f"manifest     {out / TABLE}\nuse          dfd train, on the same data, with data.add=[{MARK}{out}]")
+    print(f"manifest     {out / TABLE}")
+    print(f"use          dfd train, on the same data, with {list_assignment('data.add', [f'{MARK}{out}'])}")
     return EXIT_OK
 
 

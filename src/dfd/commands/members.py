@@ -96,7 +96,7 @@ def load_members(runs: list[Path], same_data: bool = True) -> list[Member]:
     """
     members = []
     for run in runs:
-        folder = find(str(run))
+        folder = find(str(run), setting="members")
         member = Member(folder.parent, folder, load(folder))
         if member.bundle.fitted_on_val:
             instead = "name its own members instead" if isinstance(member.bundle, EnsembleBundle) else "leave it out"
@@ -207,7 +207,7 @@ def _named(members: list[str]) -> list[Path]:
     for name in members:
         if not Path(name).exists():
             raise UserError(f"members: {name} does not exist; accepted are folders of finished runs of `dfd train`")
-        place = find(name).resolve()
+        place = find(name, setting="members").resolve()
         if place in found:
             raise UserError(f"members: {name} is named twice")
         found.append(place)

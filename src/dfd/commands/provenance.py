@@ -1,12 +1,11 @@
 """What a result was obtained on, and with which command."""
 
-import shlex
 import sys
 from typing import Any
 
+from dfd.config.typed import shell_word
 from dfd.data.manifest import Manifest
 from dfd.models.bundle import Bundle
-from dfd.report.words import printable
 
 MOST_WORDS = 100
 
@@ -18,7 +17,7 @@ def command_line() -> str:
     """
     words = sys.argv[1:]
     more = f" … and {len(words) - MOST_WORDS:,} more" if len(words) > MOST_WORDS else ""
-    return printable(shlex.join(["dfd", *words[:MOST_WORDS]]) + more)
+    return " ".join(["dfd", *map(shell_word, words[:MOST_WORDS])]) + more
 
 
 def measured_on(bundle: Bundle, manifest: Manifest, split: str) -> dict[str, Any]:

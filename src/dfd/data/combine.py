@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dfd.config import DataConfig
+from dfd.config.typed import assignment
 from dfd.data.duplicates import group_images
 from dfd.data.manifest import COLUMNS, HEADER, SPLITS, Manifest, counts, fingerprint
 from dfd.data.names import to_path, to_text
@@ -52,8 +53,8 @@ def _added(named: str, data: DataConfig) -> Manifest:
     folder = Path(data.root) / "prepared" / name
     if not (folder / HEADER).is_file():
         raise UserError(
-            f"data.add={named}: {folder} holds no prepared data set; run `dfd data prepare data={name}` first, or "
-            f"name generated images as {MARK}RUN"
+            f"data.add={named}: {folder} holds no prepared data set; {_how_to_prepare(name)}, or name generated images "
+            f"as {MARK}RUN"
         )
     manifest = Manifest.load(folder)
     return _reals(manifest) if named.startswith(REAL) else manifest
@@ -65,9 +66,17 @@ def _check_splits(added: Manifest, own: Manifest) -> None:
         name = added.header["name"].removesuffix("-real")
         raise UserError(
             f"data.add: all images of {name} are in its train split, so that nothing of it would be measured: it was "
-            f"last prepared with data.fractions={added.header.get('settings', {}).get('fractions')}. Split it anew "
-            f"first, as in `dfd data prepare data={name}`"
+            f"last prepared with data.fractions={added.header.get('settings', {}).get('fractions')}. Split it anew: "
+            + _how_to_prepare(name)
         )
+
+
+def _how_to_prepare(name: str) -> str:
+    """A set that has no settings file of its own is made by `data=folder`, or by adding again."""
+    if "+" in name:
+        return "it was made of several, which are to be named one by one"
+    own = f"data=folder {assignment('data.name', name)} data.source=FOLDER"
+    return f"run `dfd data prepare {assignment('data', name)}` first, for images of your own `dfd data prepare {own}`"
 
 
 def _reals(manifest: Manifest) -> Manifest:

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, get_type_hints
 
+from dfd.config.typed import is_plain, quoted, written
 from dfd.errors import UserError
 from dfd.front.commands import Command
 from dfd.front.settings import (
@@ -18,6 +20,11 @@ from dfd.front.settings import (
     strip_optional,
     unknown_choice,
     unknown_key,
+)
+
+# A value in a list as Hydra takes it, and the comma after it.
+_PART = re.compile(
+    r"""\s*(?:(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?P<bare>[^,'"\[\]]*?))\s*(?:(?P<comma>,)|\Z)"""
 )
 
 
@@ -95,7 +102,7 @@ def option_names(command: Command) -> list[str]:
 def _unknown_option(command: Command, word: str) -> str:
     message = f"there is no option {word}."
     if command.paths and os.path.lexists(word):
-        return f"{message} If you mean the file, put -- before it"
+        return f"{message} If you mean the file, put it last, after --"
     known = option_names(command)
     if found := nearest(word, known):
         return f"{message} Did you mean {found}?"
@@ -128,14 +135,29 @@ def _spelled_out(word: str) -> list[str]:
     key, _, value = word.partition("=")
     if key != "data" or not (value.startswith("[") and value.endswith("]")):
         return [word]
-    parts = [part.replace("'", "").replace('"', "").strip() for part in value[1:-1].split(",")]
-    first, *added = parts
-    if not all(parts) or first.startswith("gan:"):
+    parts = _parts(value[1:-1])
+    first, *added = parts or [""]
+    first = first.strip("'\"")
+    if not first or first.startswith("gan:"):
         raise UserError(
             f"{word}: accepted is a data set, and after it more of them and of GANs, as in "
             "data=[real140k,yonsei,gan:RUN]; to run a command on each of several data sets, data=NAME,NAME with -m"
         )
-    return [f"data={first}", *([f"data.add=[{','.join(map(quoted, added))}]"] if added else [])]
+    return [f"data={first}", *([f"data.add=[{','.join(added)}]"] if added else [])]
+
+
+def _parts(text: str) -> list[str]:
+    """The values of a list as Hydra takes them, its quoted ones as they are; none if it is not such a list."""
+    parts, at = [], 0
+    while found := _PART.match(text, at):
+        bare, end = found["bare"], found.end()
+        if bare == "":
+            return []
+        parts.append(found["quoted"] or (bare if is_plain(bare) else quoted(bare)))
+        if end == len(text) and not found["comma"]:
+            return parts
+        at = end
+    return []
 
 
 def _search_path(config_dir: Path | None) -> list[str]:
@@ -144,7 +166,7 @@ def _search_path(config_dir: Path | None) -> list[str]:
         return []
     if not config_dir.is_dir():
         raise UserError(f"--config-dir: there is no folder {config_dir}")
-    return [f"hydra.searchpath=[{quoted(f'file://{config_dir.absolute()}')}]"]
+    return [f"hydra.searchpath=[{written(f'file://{config_dir.absolute()}')}]"]
 
 
 def typed_again(request: Request, settings: list[str]) -> list[str]:
@@ -158,11 +180,6 @@ def typed_again(request: Request, settings: list[str]) -> list[str]:
     given = [word for word in given if word not in left_out and not word.startswith("resume=")]
     dashes = ["--"] if any(path.startswith("-") or "=" in path for path in request.paths) else []
     return [*request.command.name.split(), *folder, *given, *dashes, *request.paths]
-
-
-def quoted(text: str) -> str:
-    """Text as a quoted value in Hydra's grammar of settings."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _show(options: argparse.Namespace) -> list[str]:
@@ -192,7 +209,7 @@ def _check_overrides(request: Request) -> None:
 
 def _check_choice(group: str, value: str, choices: tuple[str, ...]) -> None:
     """A group takes one name, or with -m several or a function of Hydra's such as glob(*)."""
-    if value.startswith("["):
+    if value.startswith("[") and value.endswith("]"):
         raise UserError(
             f"{group}={value}: {group} takes one choice; several run with -m and commas: {group}={value[1:-1]}"
         )

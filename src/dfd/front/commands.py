@@ -47,7 +47,7 @@ COMMANDS = (
             "dfd train model=efficientnet_b4 data=real140k trainer.epochs=5",
             "dfd train -m model=resnet50,densenet121 seed=0,1",
             "dfd train -m model=resnet50,efficientnet_b0 data=yonsei cv.folds=5",
-            "dfd train data=[real140k,gan:RUN]",
+            "dfd train 'data=[real140k,gan:RUN]'",
             "dfd train resume=true",
         ),
         compared=True,
@@ -73,9 +73,9 @@ COMMANDS = (
         config.EnsembleConfig,
         (
             "dfd ensemble strategy=stacking_pca_svc",
-            "dfd ensemble strategy=weighted members=[RUN,RUN,RUN]",
+            "dfd ensemble strategy=weighted 'members=[RUN,RUN,RUN]'",
             "dfd ensemble -m strategy=averaging,majority,weighted,stacking_logreg",
-            "dfd ensemble strategy=noisy_or members=[RUN,RUN] data=[real140k,yonsei,gan:RUN]",
+            "dfd ensemble strategy=noisy_or 'members=[RUN,RUN]' 'data=[real140k,yonsei,gan:RUN]'",
         ),
         compared=True,
     ),
@@ -121,7 +121,7 @@ COMMANDS = (
         (
             "dfd gan generate n=5000",
             "dfd gan generate run=RUN n=5000 seed=0 trunc=0.7",
-            "dfd train data=[real140k,gan:RUN]",
+            "dfd train 'data=[real140k,gan:RUN]'",
         ),
     ),
     Command(
@@ -129,8 +129,8 @@ COMMANDS = (
         config.GanRedrawConfig,
         (
             "dfd gan redraw data=real140k",
-            "dfd gan redraw data=real140k families=[nearest,denoised] steps=1000",
-            "dfd train data=[real140k,gan:RUN]",
+            "dfd gan redraw data=real140k 'families=[nearest,denoised]' steps=1000",
+            "dfd train 'data=[real140k,gan:RUN]'",
         ),
     ),
     Command(

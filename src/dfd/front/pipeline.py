@@ -18,8 +18,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dfd.config.typed import written
 from dfd.errors import EXIT_OK, EXIT_PARTIAL, UserError, worst
-from dfd.front.arguments import Request, parse, quoted
+from dfd.front.arguments import Request, parse
 from dfd.front.commands import find_command
 from dfd.front.ranks import refuse_several, world
 from dfd.front.settings import can_do_without, is_known_key
@@ -142,12 +143,12 @@ def _words(step: str, budget: str | dict[str, str], by_step: list[list[Path]]) -
 
 
 def _listed(name: re.Match[str], by_step: list[list[Path]]) -> str:
-    """What a name of runs stands for. The mark before it is quoted with each run, since Hydra takes no half."""
+    """What a name of runs stands for. A mark before it is quoted with each run: Hydra takes no half."""
     mark, of = name.groups()
     number = 1 if of == "s" else int(of)
     if not 1 <= number <= len(by_step):
         return name[0]
-    runs = ",".join(quoted(f"{mark}{run}") for run in by_step[number - 1])
+    runs = ",".join(written(f"{mark}{run}") for run in by_step[number - 1])
     return f"[{runs}]" if of == "s" else runs
 
 

@@ -2,8 +2,8 @@
 
 import os
 
+from dfd.config.typed import written
 from dfd.errors import UserError
-from dfd.front.arguments import quoted
 
 
 def world() -> int:
@@ -25,8 +25,8 @@ def refuse_several(what: str, instead: str) -> None:
 def overrides_of_secondary_rank(folder: str) -> list[str]:
     """No run folder, saved config or log of its own."""
     return [
-        f"hydra.run.dir={quoted(folder)}",
-        f"hydra.sweep.dir={quoted(folder)}",
+        f"hydra.run.dir={written(folder)}",
+        f"hydra.sweep.dir={written(folder)}",
         "hydra.output_subdir=null",
         "hydra/job_logging=disabled",
         "hydra/hydra_logging=disabled",

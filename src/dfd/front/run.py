@@ -25,7 +25,8 @@ from dfd.front.help import page
 from dfd.front.ranks import is_secondary_rank, overrides_of_secondary_rank, refuse_several
 from dfd.front.settings import groups
 
-RUN_FOLDER = "hydra.run.dir="
+RUN_FOLDER, SWEEP_FOLDER = "hydra.run.dir=", "hydra.sweep.dir="
+PLACES = ("hydra.run.", "hydra.sweep.")
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,11 @@ def _call(command: Command, config: Any, run: Path) -> int:
 
 
 def _resuming(request: Request) -> list[str]:
-    """Overrides that name the folders to go on in; in place of `hydra.run.dir`, which may name one itself."""
-    named = [word for word in request.overrides if word.startswith(("hydra.run.", "hydra.sweep."))]
+    """Overrides that name the folders to go on in; in place of `hydra.run.dir`, which may name one itself.
+
+    `hydra.sweep.dir` says beneath which folder the runs are looked for, and stays.
+    """
+    named = [word for word in request.overrides if word.startswith(PLACES) and not word.startswith(SWEEP_FOLDER)]
     several = request.multirun or request.goes_on
     folder = None
     for word in named:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from dfd.config.typed import assignment
 from dfd.errors import UserError
 from dfd.inference import graph as graphs
 from dfd.inference.engine import Engine, TorchEngine
@@ -32,7 +33,7 @@ def open_engine(folder: Path, bundle: Bundle, backend: str, runtime: Runtime) ->
     if place is None:
         raise UserError(
             f"backend={backend}: there is no {FORMATS[backend]} graph of {bundle.name} beside it or under "
-            f"outputs/export/; make one with dfd export bundle={folder} format={FORMATS[backend]}"
+            f"outputs/export/; make one with dfd export {assignment('bundle', folder)} format={FORMATS[backend]}"
         )
     graph = graphs.read(place)
     check_precision(graph, runtime)

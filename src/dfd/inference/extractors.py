@@ -23,7 +23,7 @@ from dfd.inference.cache import digest_of
 from dfd.models import bundle as bundles
 from dfd.models.bundle import DetectorBundle
 from dfd.models.detector import Detector, preprocessing_of
-from dfd.models.weights import PROBE_SECONDS, build_pretrained
+from dfd.models.weights import PROBE_SECONDS, build_pretrained, in_words_of
 from dfd.runtime import Runtime, full_fp32
 
 INCEPTION, BUNDLE = "inception", "bundle"
@@ -121,7 +121,7 @@ def _in_fid_words(message: str, config: FidConfig) -> str:
     lines = [line for line in message.splitlines() if "model.pretrained=" not in line.partition("  ")[2][:20]]
     told = "\n".join(lines).replace(", or model.pretrained=false to start from random weights", "")
     told = told.replace("model.weights=FILE.safetensors", "fid.weights=FILE.safetensors  ")
-    told = told.replace("model.", "fid.").replace(f"model={config.name}", f"fid={config.name}")
+    told = in_words_of("fid", told)
     return told + ("\n" + _PACKAGED if "Ways out" in told else "")
 
 

@@ -176,6 +176,11 @@ def _check_reachable(config: ModelConfig) -> None:
         raise _unreachable(config, str(getattr(error, "reason", error))) from None
 
 
+def in_words_of(section: str, message: str) -> str:
+    """What is said of the settings of `model`, said of another section's that takes weights; file names stay."""
+    return re.sub(r"(?<![\w./=-])model(?=\.[a-z_]+=|=)", section, message)
+
+
 def _unreachable(config: ModelConfig, reason: str) -> UserError:
     return UserError(
         f"the pretrained weights of model={config.name} ({config.backbone}) cannot be reached at "
