@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from dfd.cli import main
 from tests.factories import two_class_folder
@@ -29,6 +31,18 @@ def tiny_arguments(images: Path, *more: str) -> list[str]:
     return ["train", *data, *TINY, "trainer.epochs=2", "trainer.batch_size=8", "trainer.lr=3e-3", "name=tiny", *more]
 
 
+def brief(patch: pytest.MonkeyPatch) -> None:
+    """Plots without the layout of their labels, and one timed pass: tests/report and tests/inference have those."""
+    patch.setattr("dfd.report.svg.Figure", lambda figsize, layout: Figure(figsize=figsize))
+    patch.setattr("dfd.inference.timing.RUNS", 1)
+    patch.setattr("dfd.inference.timing.WARM_UP", 0)
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    brief(monkeypatch)
+
+
 @dataclass(frozen=True)
 class Trained:
     """A working folder with one finished run in it."""
@@ -48,6 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     images = two_class_folder(folder / "images", each=30)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        brief(patch)
         assert main(tiny_arguments(images)) == 0
     return Trained(folder, images, newest_run(folder))
 
@@ -66,6 +81,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Cross
     folder = tmp_path_factory.mktemp("folds")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        brief(patch)
         for name, seed in (("tiny", 0), ("other", 1)):
             assert main(tiny_arguments(trained.images, "cv.folds=3", f"name={name}", f"seed={seed}")) == 0
     return Crossed(folder, trained.images, (newest_run(folder), newest_run(folder, name="other")))
@@ -92,14 +108,31 @@ def gan_arguments(images: Path, *more: str) -> list[str]:
     return ["gan", "train", *data, *GAN, "name=tiny", *more]
 
 
+@dataclass(frozen=True)
+class TrainedGan(Trained):
+    """`fitted`: labels and groups of the rows that each head was fitted or calibrated on."""
+
+    fitted: list[tuple[Any, Any]]
+
+
 @pytest.fixture(scope="session")
-def gan(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def gan(tmp_path_factory: pytest.TempPathFactory) -> TrainedGan:
+    from dfd.commands import gan_detector
+
+    fitted: list[tuple[Any, Any]] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *a: (fitted.append((a[1], a[2])), function(*a))[1]
+
     folder = tmp_path_factory.mktemp("gan")
     images = two_class_folder(folder / "images", each=48)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        brief(patch)
+        for name in ("fit_head", "calibrate"):
+            patch.setattr(gan_detector, name, noted(getattr(gan_detector, name)))
         assert main(gan_arguments(images)) == 0
-    return Trained(folder, images, newest_run(folder, "gan-train"))
+    return TrainedGan(folder, images, newest_run(folder, "gan-train"), fitted)
 
 
 Refused = Callable[[list[str]], str]

@@ -9,9 +9,10 @@ import torch
 
 from dfd.cli import main
 from dfd.commands import ensemble
+from dfd.data.manifest import Manifest
 from dfd.inference import cache
 from dfd.models.bundle import EnsembleBundle, load
-from tests.commands.conftest import Crossed, Refused, Trained, newest_run, tiny_arguments
+from tests.commands.conftest import Crossed, Refused, Trained, brief, newest_run, tiny_arguments
 from tests.factories import two_class_folder
 
 QUICK = ("evaluation.resamples=100", "runtime.device=cpu", "runtime.workers=0")
@@ -24,6 +25,27 @@ def work(crossed: Crossed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of the two cross-validated runs and their data."""
     for name in ("data", "outputs"):
         shutil.copytree(crossed.folder / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def plain(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with two runs without folds."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        brief(patch)
+        for seed in (0, 1):
+            more = (f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")
+            assert main(tiny_arguments(trained.images, *more)) == 0
+    return folder
+
+
+@pytest.fixture
+def pair(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it."""
+    shutil.copytree(plain, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,6 +71,7 @@ def test_all_strategies_become_bundles_and_are_compared(work: Path, capsys: pyte
     assert "member       out-of-fold AUROC" in out and "best member" in out
     table = out[out.rindex("out-of-fold  ") :] if "out-of-fold  " in out else out
     assert all(name in table for name in (*STRATEGIES, "tiny", "other"))
+    manifest = Manifest.load(work / "data" / "prepared" / "tiny")
     for name in STRATEGIES:
         run = newest_run(work, "ensemble", name)
         bundle = load(run / "bundle")
@@ -58,11 +81,18 @@ def test_all_strategies_become_bundles_and_are_compared(work: Path, capsys: pyte
         assert metrics["against_best_member"]["n"] == 51
         if name in ("averaging", "stacking_gbm"):
             continue  # combined as `weighted` and `stacking_logreg` are
+        table = pd.read_parquet(run / "predictions.parquet")  # from cached features
+        files = [str(manifest.file(path)) for path in table["path"]]
+        assert main(["predict", *files, f"bundle={run}", f"output={name}.csv", *QUICK[1:]]) == 0
+        again = pd.read_csv(f"{name}.csv").set_index("path")["logit"].loc[files]  # from the images themselves
+        np.testing.assert_allclose(again, table["logit"], rtol=1e-4, atol=1e-4)
+        if name != "stacking_pca_svc":
+            continue
         assert main(["eval", f"bundle={run}", *QUICK]) == 0
-        again = metrics_of(newest_run(work, "eval", "bundle"))
+        evaluated = metrics_of(newest_run(work, "eval", "bundle"))
         expected = metrics_of(run)
         for key in ("auroc", "balanced_accuracy", "brier"):  # from cached features, and from the images themselves
-            value = again["overall"][key]["value"]
+            value = evaluated["overall"][key]["value"]
             assert value == pytest.approx(expected["overall"][key]["value"], abs=1e-5), (name, key)
     image = next(Path(work / "data").parent.glob("data/prepared/tiny/manifest.json"))
     assert image.is_file()
@@ -98,18 +128,16 @@ def test_the_second_time_no_image_is_read(work: Path, monkeypatch: pytest.Monkey
     assert main(["ensemble", *QUICK, "strategy=stacking_pca_svc", *SMALL]) == 0
 
 
-def test_members_without_folds_are_combined_on_validation(trained: Trained, workdir: Path, refused: Refused) -> None:
-    for seed in (0, 1):
-        assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
+def test_members_without_folds_are_combined_on_validation(pair: Path, refused: Refused) -> None:
     for strategy in ("averaging", "stacking_pca_svc"):
         assert main(["ensemble", f"strategy={strategy}", *QUICK, *SMALL]) == 0
-        metrics = metrics_of(newest_run(workdir, "ensemble", strategy))
+        metrics = metrics_of(newest_run(pair, "ensemble", strategy))
         assert (metrics["split"], metrics["n"]) == ("test", 12)
-        plain = load(newest_run(workdir, "ensemble", strategy) / "bundle")
+        plain = load(newest_run(pair, "ensemble", strategy) / "bundle")
         assert plain.metrics["split"] == "val"
     changed = ["augment=strong", "augment.val_copies=1", "name=changed"]
     assert main(["ensemble", "strategy=stacking_pca_svc", *changed, *QUICK, *SMALL]) == 0
-    bundle = load(newest_run(workdir, "ensemble", "changed") / "bundle")
+    bundle = load(newest_run(pair, "ensemble", "changed") / "bundle")
     assert bundle.metrics["n"] == plain.metrics["n"]  # of the images as they are
     assert bundle.calibration != plain.calibration
     assert "changed copies of validation" in refused(["ensemble", "augment=light", *QUICK])
@@ -209,14 +237,12 @@ def test_a_network_whose_output_is_no_number_gives_errors_not_scores(work: Path,
     assert table["error"].tolist() == ["no finite score"] and table["verdict"].isna().all()
 
 
-def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(trained: Trained, workdir: Path, refused: Refused) -> None:
-    for seed in (0, 1):
-        assert main(tiny_arguments(trained.images, f"name=run{seed}", f"seed={seed}", "data.fractions=[.4,.4,.2]")) == 0
+def test_what_an_ensemble_was_fitted_on_is_no_test_of_it(pair: Path, refused: Refused) -> None:
     assert main(["ensemble", *QUICK]) == 0
-    ensemble = newest_run(workdir, "ensemble", "averaging")
+    ensemble = newest_run(pair, "ensemble", "averaging")
     assert "was trained or tuned on all" in refused(["eval", f"bundle={ensemble}", "split=val", *QUICK])
     assert "was fitted on validation" in refused(
-        ["ensemble", f"members=[{ensemble},{newest_run(workdir, name='run0')}]", *QUICK]
+        ["ensemble", f"members=[{ensemble},{newest_run(pair, name='run0')}]", *QUICK]
     )
 
 

@@ -17,7 +17,7 @@ from dfd.config.typed import list_assignment
 from dfd.data.manifest import Manifest
 from dfd.gan.sampling import draw
 from dfd.models.bundle import load
-from tests.commands.conftest import TINY, Refused, Trained, gan_arguments, newest_run
+from tests.commands.conftest import TINY, Refused, Trained, TrainedGan, gan_arguments, newest_run
 from tests.factories import two_class_folder
 
 
@@ -59,20 +59,11 @@ def test_the_discriminator_is_measured_on_held_out_reals_and_new_samples(gan: Tr
     assert {"value", "low", "high", "n"} <= metrics["branches"]["image"]["accuracy"].keys()
 
 
-def test_the_head_is_fitted_on_val_which_the_critic_has_not_seen(
-    gan: Trained, workdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dfd.commands import gan_detector
-
-    rows: list[tuple] = []
-    fit, calibrate = gan_detector.fit_head, gan_detector.calibrate
-    monkeypatch.setattr(gan_detector, "fit_head", lambda *a: (rows.append((a[1], a[2])), fit(*a))[1])
-    monkeypatch.setattr(gan_detector, "calibrate", lambda *a: (rows.append((a[1], a[2])), calibrate(*a))[1])
-    assert main(gan_arguments(gan.images)) == 0
-    table = Manifest.load(workdir / "data" / "prepared" / "tiny-real-min32+gan-tiny").table
+def test_the_head_is_fitted_on_val_which_the_critic_has_not_seen(gan: TrainedGan) -> None:
+    table = Manifest.load(gan.folder / "data" / "prepared" / "tiny-real-min32+gan-tiny").table
     val = table[table["split"] == "val"]
-    assert len(rows) == 6
-    for labels, groups in rows:
+    assert len(gan.fitted) == 6
+    for labels, groups in gan.fitted:
         assert list(labels) == list(val["label"])
         assert list(groups) == list(val["group"])
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
@@ -30,7 +30,12 @@ def drawn(generator: Generator, n: int, seed: int = 0, truncation: float = 1.0, 
     return np.concatenate(list(draw(generator, n, seed, truncation, CPU, start)))
 
 
+@settings(max_examples=25)
 @given(n=some.integers(1, 2 * BLOCK + 3), start=some.integers(0, 2 * BLOCK))
+@example(n=1, start=0)
+@example(n=BLOCK, start=BLOCK)
+@example(n=2, start=BLOCK - 1)
+@example(n=2 * BLOCK + 3, start=2 * BLOCK)
 def test_an_image_depends_on_its_number_and_the_seed_alone(generator: Generator, n: int, start: int) -> None:
     whole = _whole(generator)
     assert np.array_equal(drawn(generator, n, start=start), whole[start : start + n])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -43,6 +42,8 @@ def save(combiner: Combiner, folder: Path) -> list[str]:
     write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
     if not isinstance(combiner, ScoreStack | FeatureStack):
         return [CARD]
+    import skops.io  # late: it takes seconds, and most bundles have no estimator
+
     with replacing(folder / ARRAYS) as temporary:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
     with replacing(folder / ESTIMATOR) as temporary:
@@ -98,6 +99,8 @@ def _probes(width: int) -> np.ndarray:
 
 
 def _estimator(path: Path, arrays: dict[str, Any]) -> Any:
+    import skops.io
+
     try:
         _check_size(path)
         strangers = set(skops.io.get_untrusted_types(file=path)) - TRUSTED

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -69,11 +69,16 @@ def _folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[np.n
 
 
 def _fitted(inputs: Floats, labels: np.ndarray, groups: np.ndarray, seed: int) -> Pipeline:
-    """The strength of the penalty comes from inner folds."""
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
-        {"logisticregression__C": STRENGTHS},
-        cv=_folds(labels, groups, seed),
-        scoring="neg_log_loss",
-    )
-    return search.fit(inputs, labels).best_estimator_
+    """The strength of the penalty comes from inner folds, by log loss. GridSearchCV takes three times as long."""
+    losses = np.zeros(len(STRENGTHS))
+    for train, held_out in _folds(labels, groups, seed):
+        if len(np.unique(labels[train])) < 2:
+            continue
+        scaler = StandardScaler().fit(inputs[train])
+        known, new = scaler.transform(inputs[train]), scaler.transform(inputs[held_out])
+        wrong = np.where(labels[held_out] == 1, -1, 1)
+        for place, strength in enumerate(STRENGTHS):
+            regression = LogisticRegression(C=strength, max_iter=2000).fit(known, labels[train])
+            losses[place] += np.logaddexp(0, wrong * regression.decision_function(new)).mean()
+    best = STRENGTHS[losses.argmin()]
+    return make_pipeline(StandardScaler(), LogisticRegression(C=best, max_iter=2000)).fit(inputs, labels)
