@@ -105,7 +105,7 @@ def test_a_stopped_run_resumes_to_the_same_result(
 ) -> None:
     arguments = tiny_arguments(trained.images, *LONG)
     process = begin(tmp_path / "parts", *arguments)
-    time.sleep(0.3)
+    time.sleep(0.1)  # it ends some two seconds after its first epoch
     process.send_signal(stop)
     _, error = process.communicate(timeout=60)
     assert not list((tmp_path / "parts").glob("outputs/train/*/*/metrics.json")), "the run ended before it was stopped"
