@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from dfd.config import GanGenerateConfig
-from dfd.config.typed import list_assignment
 from dfd.data.manifest import TABLE
-from dfd.data.samples import IMAGES, MARK, Form, write_samples
+from dfd.data.samples import IMAGES, Form, how_to_add, write_samples
 from dfd.errors import EXIT_OK
 from dfd.gan import storage
 from dfd.gan.sampling import draw
@@ -42,5 +41,5 @@ def run(config: GanGenerateConfig, out: Path) -> int:
     if repeated := manifest.header["duplicates"]["near"]:
         print(f"             {repeated:,} nearly repeat another one; such images are in one split")
     print(f"manifest     {out / TABLE}")
-    print(f"use          dfd train, on the same data, with {list_assignment('data.add', [f'{MARK}{out}'])}")
+    print(f"use          {how_to_add(out)}")
     return EXIT_OK

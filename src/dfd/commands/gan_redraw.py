@@ -10,12 +10,11 @@ from tqdm import tqdm
 
 from dfd.commands.data import prepared_own
 from dfd.config import AugmentConfig, GanRedrawConfig
-from dfd.config.typed import list_assignment
 from dfd.data.dataset import Images
 from dfd.data.decode import UnusableImage, read_image
 from dfd.data.manifest import TABLE, Manifest, changed_since
 from dfd.data.pixels import reals_of
-from dfd.data.samples import IMAGES, IMITATED, MARK, write_redrawn
+from dfd.data.samples import IMAGES, IMITATED, how_to_add, write_redrawn
 from dfd.data.transforms import Augmentation, Preprocessing
 from dfd.errors import EXIT_OK, UserError
 from dfd.gan.redrawing import Redrawer, redrawer, redrawn
@@ -60,7 +59,7 @@ def run(config: GanRedrawConfig, out: Path) -> int:
     counts = made.table["split"].value_counts()
     print(f"images       {out / IMAGES}: {', '.join(f'{n:,} {split}' for split, n in counts.items())}")
     print(f"manifest     {out / TABLE}")
-    print(f"use          dfd train, on the same data, with {list_assignment('data.add', [f'{MARK}{out}'])}")
+    print(f"use          {how_to_add(out)}")
     return EXIT_OK
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image, JpegImagePlugin
 
 from dfd import __version__
+from dfd.config.typed import list_assignment
 from dfd.data.decode import open_image, read_bytes
 from dfd.data.duplicates import group_images
 from dfd.data.inspect import describe_all
@@ -106,6 +107,11 @@ def write_redrawn(
         origin = pd.DataFrame(rows, index=table.index)
         table = table.assign(split=origin["split"], group=origin["group"])
         return _saved(folder, table, name, {}, {**about, "of": originals.fingerprint})
+
+
+def how_to_add(run: Path) -> str:
+    """What to type to train on the samples of a run."""
+    return f"dfd train, on the same data, with {list_assignment('data.add', [f'{MARK}{run}'])}"
 
 
 def load_samples(named: str) -> Manifest:
