@@ -74,7 +74,9 @@ def test_a_frozen_backbone_without_augmentation_trains_on_features(trained: Trai
 VIT = ["model.backbone=test_vit.r160_in1k", "model.input_size=64", "model.layers=[2,4]"]
 
 
-def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(trained: Trained, workdir: Path) -> None:
+def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(
+    trained: Trained, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = [*VIT, "model.freeze=backbone", "augment=none", "trainer=logistic", "trainer.c=[0.1,10]"]
     assert main(tiny_arguments(trained.images, *settings)) == 0
     run = newest_run(workdir)
@@ -83,6 +85,8 @@ def test_a_head_by_logistic_regression_on_the_tokens_of_some_blocks(trained: Tra
     bundle = load(run / "bundle")
     assert bundle.metrics["auroc"] > 0.9 and bundle.training["c"] in (0.1, 10)
     assert "logistic regression, c = " in (run / "report.html").read_text()
+    idle = "trainer.epochs=2, trainer.batch_size=8, trainer.lr=0.003"
+    assert f"caution      no effect with trainer.solver=logistic: {idle}\n" in capsys.readouterr().out
 
 
 LOGISTIC = ["trainer=logistic", "model.freeze=backbone"]

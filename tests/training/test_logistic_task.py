@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dfd.errors import UserError
 from dfd.models.detector import Detector, build
 from dfd.runtime import start
 from dfd.training import checkpoint
-from dfd.training.logistic_task import LogisticTask
+from dfd.training.logistic_task import OF_GRADIENT, LogisticTask, without_effect
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split
 from tests.factories import tiny_model, tiny_preprocessing
@@ -143,3 +144,17 @@ def test_a_head_does_not_look_along_the_main_directions_in_which_real_images_dif
     looking, blind = moved(0.0), moved(0.6)
     assert blind[0] < 0.5 * looking[0]
     assert blind[1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("settings", "idle"),
+    [
+        ({"solver": "logistic", "c": [3.0], "lr": 0.1, "patience": 2}, ["trainer.lr=0.1"]),
+        ({"solver": "gradient", "c": [3.0], "lr": 0.1}, ["trainer.c=[3.0]"]),
+        ({"solver": "logistic"}, []),
+        ({"solver": "gradient", "epochs": 3}, []),
+    ],
+)
+def test_settings_that_the_solver_ignores(settings: dict, idle: list[str]) -> None:
+    assert without_effect(TrainerConfig(**settings)) == idle
+    assert {item.name for item in fields(TrainerConfig)} > set(OF_GRADIENT)

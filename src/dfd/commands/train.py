@@ -29,7 +29,7 @@ from dfd.models.weights import build_pretrained
 from dfd.runtime import Runtime, start
 from dfd.training import checkpoint
 from dfd.training.head_start import start_head
-from dfd.training.logistic_task import check_logistic
+from dfd.training.logistic_task import check_logistic, without_effect
 from dfd.training.loop import Progress, fit
 from dfd.training.splits import Split, load_split
 from dfd.training.tasks import task_of
@@ -98,6 +98,8 @@ def _announce(
             print(f"             {manifest.header[kind]:,} images {word}: {folder / (kind + '.csv')}")
     for caution in manifest.header.get("cautions", []):
         print(f"caution      {caution}")
+    if idle := without_effect(config.trainer):
+        print(f"caution      no effect with trainer.solver={config.trainer.solver}: {', '.join(idle)}")
     print(f"model        {config.model.name}, starting from: {origin}")
     if config.model.units > 1:
         print(f"head         {told(config, manifest)}")

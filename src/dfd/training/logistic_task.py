@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.utils.class_weight import compute_sample_weight
 
-from dfd.config import TrainConfig
+from dfd.config import TrainConfig, TrainerConfig
 from dfd.data.dataset import Features
 from dfd.errors import UserError
 from dfd.inference.forward import compute_logits
@@ -20,6 +20,10 @@ from dfd.training.checkpoint import check_data
 from dfd.training.splits import Split
 
 ITERATIONS = 1000
+OF_GRADIENT = (  # settings that a fit doesn't look at
+    *("epochs", "batch_size", "accumulate", "optimizer", "lr", "backbone_lr_scale", "layer_decay", "weight_decay"),
+    *("momentum", "schedule", "warmup", "clip_grad", "ema", "teacher_share", "label_smoothing", "compile"),
+)
 
 
 def check_logistic(config: TrainConfig) -> None:
@@ -49,6 +53,16 @@ def check_logistic(config: TrainConfig) -> None:
         )
     if not config.trainer.c:
         raise UserError("trainer.c=[] names no strength; accepted is one number or more")
+
+
+def without_effect(trainer: TrainerConfig) -> list[str]:
+    """The settings that are not at their defaults and that `trainer.solver` has no use for, as they are written.
+
+    They are no mistake: one command may train several models, of which some are fitted.
+    """
+    idle, defaults = OF_GRADIENT if trainer.solver == "logistic" else ("c",), TrainerConfig()
+    changed = [name for name in idle if getattr(trainer, name) != getattr(defaults, name)]
+    return [f"trainer.{name}={getattr(trainer, name)}" for name in changed]
 
 
 class LogisticTask:
